@@ -1,0 +1,249 @@
+//! What clients send: JSON arrays of strings, read from bodies and WebSocket messages.
+//!
+//! Browsers' strings may hold lone surrogates, which no UTF-8 string can: they become U+FFFD, as does what is not
+//! UTF-8. Refusing the request instead would end the client's session.
+
+use std::borrow::Cow;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
+
+/// Why a payload was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// There is none, or it is JSON but not an array of strings.
+    Expected,
+    /// It is not JSON.
+    Broken,
+}
+
+impl PayloadError {
+    /// The body of the 500 answer, as the reference server words it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Expected => "Payload expected.",
+            Self::Broken => "Broken JSON encoding.",
+        }
+    }
+}
+
+impl std::fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl std::error::Error for PayloadError {}
+
+/// The messages of a JSON array of strings: the body of an `xhr_send`.
+///
+/// # Errors
+/// See [`PayloadError`].
+///
+/// ```
+/// use sockhop_transports::{PayloadError, messages};
+///
+/// assert_eq!(messages(br#"["a","\ud83d\ude00"]"#).unwrap(), ["a", "😀"]);
+/// assert_eq!(messages(b"{}"), Err(PayloadError::Expected));
+/// assert_eq!(messages(br#"["a"#), Err(PayloadError::Broken));
+/// ```
+pub fn messages(payload: &[u8]) -> Result<Vec<String>, PayloadError> {
+    if payload.is_empty() {
+        return Err(PayloadError::Expected);
+    }
+    let texts: Vec<Text> = serde_json::from_slice(payload).map_err(|error| kind_of(&error))?;
+    Ok(texts.into_iter().map(|text| text.0).collect())
+}
+
+/// The messages of one SockJS WebSocket message: an array of strings, or one string; none of an empty text.
+///
+/// # Errors
+/// See [`PayloadError`].
+pub fn websocket_messages(text: &[u8]) -> Result<Vec<String>, PayloadError> {
+    match text.first() {
+        None => Ok(Vec::new()),
+        Some(b'"') => match serde_json::from_slice::<Text>(text) {
+            Ok(text) => Ok(vec![text.0]),
+            Err(error) => Err(kind_of(&error)),
+        },
+        Some(_) => messages(text),
+    }
+}
+
+/// The messages of a `jsonp_send`: field `d` of a form, or the JSON array itself in a `text/plain` body.
+///
+/// # Errors
+/// See [`PayloadError`].
+pub fn jsonp_messages(content_type: &str, body: &[u8]) -> Result<Vec<String>, PayloadError> {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        match form_field(body, b"d") {
+            Some(payload) => messages(&payload),
+            None => Err(PayloadError::Expected),
+        }
+    } else {
+        messages(body)
+    }
+}
+
+/// The decoded value of the first field `name` of a form or query string.
+pub(crate) fn form_field<'a>(form: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
+    form.split(|byte| *byte == b'&').find_map(|field| {
+        let (key, value) = match field.iter().position(|byte| *byte == b'=') {
+            Some(at) => (&field[..at], &field[at + 1..]),
+            None => (field, &[][..]),
+        };
+        (form_decoded(key).as_ref() == name).then(|| form_decoded(value))
+    })
+}
+
+/// `+` is a space, `%XX` a byte; a `%` without two hex digits stays as it is.
+fn form_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Cow::Borrowed(text);
+    }
+    let hex = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let (byte, width) = match text[at] {
+            b'+' => (b' ', 1),
+            b'%' => match (hex(at + 1), hex(at + 2)) {
+                (Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+                _ => (b'%', 1),
+            },
+            byte => (byte, 1),
+        };
+        out.push(byte);
+        at += width;
+    }
+    Cow::Owned(out)
+}
+
+fn kind_of(error: &serde_json::Error) -> PayloadError {
+    if error.is_data() { PayloadError::Expected } else { PayloadError::Broken }
+}
+
+/// A JSON string as text, whatever code units it holds.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(match std::str::from_utf8(bytes) {
+                    Ok(text) => text.to_owned(),
+                    Err(_) => lossy(bytes),
+                }))
+            }
+        }
+
+        // Asked for bytes, serde_json keeps lone surrogates (in their three-byte form) instead of refusing them.
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// UTF-8 with one U+FFFD for each lone surrogate and each broken sequence.
+fn lossy(bytes: &[u8]) -> String {
+    let mut mended = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(byte) = rest.first() {
+        let surrogate = matches!(rest, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
+        if surrogate {
+            mended.extend_from_slice("\u{fffd}".as_bytes());
+        } else {
+            mended.push(*byte);
+        }
+        rest = &rest[if surrogate { 3 } else { 1 }..];
+    }
+    String::from_utf8_lossy(&mended).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn arrays_of_strings_are_taken_and_nothing_else() {
+        use PayloadError::{Broken, Expected};
+        let cases: &[(&[u8], Result<&[&str], PayloadError>)] = &[
+            (b"[]", Ok(&[])),
+            (b" [ \"a\" , \"b\" ] ", Ok(&["a", "b"])),
+            (br#"["\u0000\ufffe\uffff"]"#, Ok(&["\0\u{fffe}\u{ffff}"])),
+            (b"[\"\xef\xbf\xbf\xef\xbb\xbf\"]", Ok(&["\u{ffff}\u{feff}"])),
+            (br#"["\ud800"]"#, Ok(&["\u{fffd}"])),
+            (br#"["\ud800x\udc00","\ude00\ud83d"]"#, Ok(&["\u{fffd}x\u{fffd}", "\u{fffd}\u{fffd}"])),
+            (b"[\"a\xffb\"]", Ok(&["a\u{fffd}b"])),
+            (b"", Err(Expected)),
+            (b"{}", Err(Expected)),
+            (b"\"x\"", Err(Expected)),
+            (b"1", Err(Expected)),
+            (b"null", Err(Expected)),
+            (b"[1]", Err(Expected)),
+            (b"[[\"x\"]]", Err(Expected)),
+            (b"[\"x", Err(Broken)),
+            (b"[\"x\"", Err(Broken)),
+            (b"[\"x\"]]", Err(Broken)),
+            (b"x", Err(Broken)),
+            (br#"["\u12"]"#, Err(Broken)),
+            (b"\xff", Err(Broken)),
+        ];
+        for (payload, expected) in cases {
+            let expected = expected.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
+            assert_eq!(messages(payload), expected, "{}", String::from_utf8_lossy(payload));
+        }
+    }
+
+    #[test]
+    fn a_websocket_message_may_be_one_string_or_empty() {
+        assert_eq!(websocket_messages(b"\"x\"").unwrap(), ["x"]);
+        assert_eq!(websocket_messages(b"[\"x\",\"y\"]").unwrap(), ["x", "y"]);
+        assert_eq!(websocket_messages(b"").unwrap(), Vec::<String>::new());
+        assert_eq!(websocket_messages(b"\"x"), Err(PayloadError::Broken));
+        assert_eq!(websocket_messages(b"1"), Err(PayloadError::Expected));
+    }
+
+    #[test]
+    fn jsonp_bodies_are_forms_or_plain_json() {
+        let form = "application/x-www-form-urlencoded";
+        for (content_type, body, expected) in [
+            (form, "d=%5B%22a+b%22%5D", Ok(vec!["a b"])),
+            (form, "x=1&d=[%22%c3%a9%22]&d=[]", Ok(vec!["é"])),
+            ("application/x-www-form-urlencoded; charset=UTF-8", "d=[\"100%\"]", Ok(vec!["100%"])),
+            (form, "d=", Err(PayloadError::Expected)),
+            (form, "", Err(PayloadError::Expected)),
+            (form, "p=p", Err(PayloadError::Expected)),
+            (form, "d=[\"x", Err(PayloadError::Broken)),
+            ("text/plain", "[\"%61bc\"]", Ok(vec!["%61bc"])),
+            ("", "[\"x\"]", Ok(vec!["x"])),
+        ] {
+            let expected = expected.map(|texts| texts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(jsonp_messages(content_type, body.as_bytes()), expected, "{content_type} {body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_quoted_is_read_back(texts: Vec<String>) {
+            let body = format!("[{}]", texts.iter().map(|text| crate::quote(text)).collect::<Vec<_>>().join(","));
+            prop_assert_eq!(messages(body.as_bytes()).unwrap(), texts);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = messages(&bytes);
+            let _ = websocket_messages(&bytes);
+            let _ = jsonp_messages("application/x-www-form-urlencoded", &bytes);
+        }
+    }
+}

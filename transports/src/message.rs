@@ -1,0 +1,154 @@
+//! One message on its way to clients, encoded once for all of them.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::quote::quote_into;
+use crate::transport::{eventsource, htmlfile};
+
+/// A message for clients: encoded when it is made, shared by every receiver of every transport.
+///
+/// Cloning is cheap. The frame that carries the message alone is at hand as shared [`Bytes`]; the forms
+/// that only some transports need are made once, on first use.
+///
+/// ```
+/// let message = sockhop_transports::Message::new("hello");
+/// assert_eq!(&message.frame()[..], br#"a["hello"]"#);
+/// assert_eq!(message.text(), "hello");
+/// ```
+#[derive(Clone)]
+pub struct Message(Arc<Encoded>);
+
+struct Encoded {
+    /// `a["…"]` and a line feed: the xhr transports write it whole, the others without its end.
+    line: Bytes,
+    forms: OnceLock<Box<Forms>>,
+}
+
+#[derive(Default)]
+struct Forms {
+    text: OnceLock<Bytes>,
+    eventsource: OnceLock<Bytes>,
+    htmlfile: OnceLock<Bytes>,
+}
+
+/// `a[` before the quoted text, `]` and a line feed behind it.
+const HEAD: &[u8] = b"a[";
+const TAIL: &[u8] = b"]\n";
+
+impl Message {
+    /// Quotes and escapes `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut line = Vec::with_capacity(text.len() + HEAD.len() + TAIL.len() + 2);
+        line.extend_from_slice(HEAD);
+        quote_into(&mut line, text);
+        line.extend_from_slice(TAIL);
+        Self(Arc::new(Encoded { line: line.into(), forms: OnceLock::new() }))
+    }
+
+    /// The frame `a["…"]`.
+    #[must_use]
+    pub fn frame(&self) -> Bytes {
+        self.0.line.slice(..self.0.line.len() - 1)
+    }
+
+    /// The frame and the line feed that ends it on the xhr transports.
+    pub(crate) fn line(&self) -> Bytes {
+        self.0.line.clone()
+    }
+
+    /// The JSON string alone, with its quotes.
+    #[must_use]
+    pub fn quoted(&self) -> &[u8] {
+        &self.0.line[HEAD.len()..self.0.line.len() - TAIL.len()]
+    }
+
+    /// Bytes that the message takes in a frame beside others.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.line.len() - HEAD.len() - TAIL.len() + 1
+    }
+
+    /// The text as the application gave it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.text_bytes()).expect("the text was decoded into a string")
+    }
+
+    /// The text, shared: what a raw WebSocket writes.
+    pub(crate) fn text_bytes(&self) -> &Bytes {
+        self.forms().text.get_or_init(|| {
+            let text: String = serde_json::from_slice(self.quoted()).expect("the message was quoted as JSON");
+            Bytes::from(text)
+        })
+    }
+
+    pub(crate) fn eventsource(&self) -> Bytes {
+        self.forms().eventsource.get_or_init(|| eventsource::event(&self.frame())).clone()
+    }
+
+    pub(crate) fn htmlfile(&self) -> Bytes {
+        self.forms().htmlfile.get_or_init(|| htmlfile::script(&self.frame())).clone()
+    }
+
+    fn forms(&self) -> &Forms {
+        self.0.forms.get_or_init(Box::default)
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Message").field(&String::from_utf8_lossy(self.quoted())).finish()
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.quoted() == other.quoted()
+    }
+}
+
+impl Eq for Message {}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl From<&String> for Message {
+    fn from(text: &String) -> Self {
+        Self::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_made_once_and_shared() {
+        let message = Message::new("50% <b>");
+        let again = message.clone();
+        assert_eq!(message.frame().as_ptr(), again.frame().as_ptr());
+        assert_eq!(message.line().as_ptr(), again.line().as_ptr());
+        assert_eq!(message.eventsource().as_ptr(), again.eventsource().as_ptr());
+        assert_eq!(message.htmlfile().as_ptr(), again.htmlfile().as_ptr());
+        assert_eq!(message.text_bytes().as_ptr(), again.text_bytes().as_ptr());
+    }
+
+    #[test]
+    fn text_comes_back_as_it_was_given() {
+        for text in ["", "\"", "😀\u{2028}\0", "100% sure"] {
+            assert_eq!(Message::new(text).text(), text);
+        }
+    }
+}

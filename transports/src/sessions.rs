@@ -1,0 +1,170 @@
+//! What the transports ask of the layer that keeps sessions, and nothing else.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+
+use crate::{CloseReason, Frame};
+
+/// How frames travel to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "named as in the protocol")]
+pub enum Transport {
+    Websocket,
+    RawWebsocket,
+    XhrStreaming,
+    Xhr,
+    Eventsource,
+    Htmlfile,
+    Jsonp,
+}
+
+impl Transport {
+    /// The name as the protocol writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Websocket => "websocket",
+            Self::RawWebsocket => "raw_websocket",
+            Self::XhrStreaming => "xhr_streaming",
+            Self::Xhr => "xhr",
+            Self::Eventsource => "eventsource",
+            Self::Htmlfile => "htmlfile",
+            Self::Jsonp => "jsonp",
+        }
+    }
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One request of a client, as the session layer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientRequest<'a> {
+    /// How frames travel; for a send, how this kind of client receives.
+    pub transport: Transport,
+    /// The raw session segment of the path: the secret that authorises. Empty for a raw WebSocket.
+    pub session: &'a str,
+    /// The balancer's name of the request, where there is one and the service trusts it.
+    pub request_id: Option<&'a str>,
+    /// The client's address, where the server told it.
+    pub remote: Option<SocketAddr>,
+    /// Method, URI and headers.
+    pub head: &'a http::request::Parts,
+}
+
+/// The layer that keeps a service's sessions.
+///
+/// An HTTP request *attaches*, waits for what comes next, and *releases* before its answer ends, so that the
+/// client's next request finds the session free wherever it arrives.
+pub trait Sessions: Send + Sync + 'static {
+    /// Holds a session for one HTTP response. Dropped without [`Receiver::release`], it says that the client's
+    /// connection was lost.
+    type Receiver: Receiver;
+    /// One WebSocket's session.
+    type Socket: Socket;
+
+    /// Takes hold of the session that the request names, which is created if nobody knows it.
+    fn attach(&self, request: ClientRequest<'_>) -> impl Future<Output = Attached<Self::Receiver>> + Send;
+
+    /// Hands messages to the session's handler; resolves when it has taken them.
+    fn message_in(
+        &self,
+        request: ClientRequest<'_>,
+        messages: Vec<String>,
+    ) -> impl Future<Output = MessageIn> + Send;
+
+    /// Opens the session of a WebSocket.
+    ///
+    /// # Errors
+    /// The reason to refuse it with, when there is no room or the server ends.
+    fn connect(&self, request: ClientRequest<'_>) -> Result<Self::Socket, Unavailable>;
+
+    /// Runs an upgraded connection, and waits for it when the server ends.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+}
+
+/// What became of an attach.
+#[derive(Debug)]
+pub enum Attached<R> {
+    /// The session is held.
+    Held(R),
+    /// It is not, and the client is told so with a close frame.
+    Refused(CloseReason),
+    /// The answer must stay unwritten, so that the balancer repeats the request elsewhere.
+    Unwritten,
+    /// There is no room, or the store cannot be reached.
+    Unavailable(Unavailable),
+}
+
+/// What became of a client's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageIn {
+    /// The handler has taken them, or the session is closing and they are ignored.
+    Done,
+    /// Nobody knows the session: 404.
+    Unknown,
+    /// The answer must stay unwritten, so that the balancer repeats the request elsewhere.
+    Unwritten,
+    /// The store cannot be reached.
+    Unavailable(Unavailable),
+}
+
+/// Why nothing can be done for a client now: the text of a 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailable(pub &'static str);
+
+/// What goes to the client next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This frame. After [`Frame::Close`] nothing follows.
+    Frame(Frame),
+    /// Nothing more from this receiver: it ends properly, and its client's next one goes on, here or elsewhere.
+    End,
+    /// Another receiver has taken over: this one ends unwritten.
+    Fenced,
+}
+
+/// A receiver was fenced off: another attach holds its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fenced;
+
+/// A session held by one HTTP response.
+pub trait Receiver: Send + Unpin + 'static {
+    /// What goes to the client next; pending while there is nothing. May be given up on and asked again.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next>;
+
+    /// Commits what was handed out and lets the session go. Resolves when any node can see it; only then may the
+    /// answer's end be written.
+    fn release(self) -> impl Future<Output = Result<(), Fenced>> + Send;
+}
+
+/// Whether a WebSocket can take another frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// It can.
+    Free,
+    /// Its client does not read: only the news that the session is over is wanted.
+    Blocked,
+}
+
+/// The session of one WebSocket. The connection is the session: there is no release.
+pub trait Socket: Send + Unpin + 'static {
+    /// What goes to the client next.
+    fn poll_next(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next>;
+
+    /// Tells the handler that the session is open. Run before any message is handed in.
+    fn opened(&self) -> BoxFuture<'static, ()>;
+
+    /// Hands messages to the handler; one call at a time.
+    fn message_in(&self, messages: Vec<String>) -> BoxFuture<'static, ()>;
+
+    /// Tells the handler that the session is over.
+    fn ended(self, reason: CloseReason) -> impl Future<Output = ()> + Send;
+}

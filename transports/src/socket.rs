@@ -1,0 +1,353 @@
+//! The loop of a WebSocket connection: one task reads, runs the handler, writes, and keeps the heartbeat.
+//!
+//! While the handler is busy nothing is read, and while the client does not read nothing is taken from the session:
+//! a connection never holds more than one message and one write buffer.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{Sink, SinkExt, Stream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message as Wire, protocol::frame::Frame as WireFrame};
+
+use crate::sessions::{Next, Room, Socket};
+use crate::{CloseReason, Frame, Options};
+
+/// How a WebSocket's messages carry the session's.
+pub(crate) trait Framing: Send + 'static {
+    /// Whether SockJS frames go out (`o`, `h`, `c`), or messages alone.
+    const FRAMED: bool;
+
+    /// The messages in one text message of the client.
+    fn decode(text: &str) -> Result<Vec<String>, CloseReason>;
+
+    /// Hands the text messages that carry `frame` to `write`.
+    fn encode(frame: &Frame, write: impl FnMut(Bytes));
+}
+
+/// Bytes that wait for one write to the connection.
+const WRITE_BUFFER: usize = 8 * 1024;
+/// Client messages handled before what they led to is written.
+const READ_AHEAD: usize = 64;
+/// How long a peer may take to finish the close handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client that does not read is waited for when it is told so.
+const BLOCKED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long what a peer still sends is read after its protocol error, so that the close frame is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves an upgraded connection until it or its session ends.
+pub(crate) async fn run<F: Framing>(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send,
+    socket: impl Socket,
+    options: &Options,
+) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(options.websocket_buffer)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(options.message_limit))
+        .max_frame_size(Some(options.message_limit));
+    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    let mut connection = Connection {
+        stream,
+        turn: Some(socket.opened()),
+        socket,
+        write: Write::Clean,
+        pulse: Pulse { timer: Box::pin(tokio::time::sleep(options.heartbeat)), state: PulseState::Quiet },
+        heartbeat: options.heartbeat,
+        pong_timeout: options.pong_timeout,
+        framing: std::marker::PhantomData::<F>,
+    };
+    if F::FRAMED {
+        connection.send(&Frame::Open);
+    }
+    let end = poll_fn(|cx| connection.poll(cx)).await;
+    let Connection { stream, turn, socket, .. } = connection;
+    let reason = end.reason();
+    let handler = async {
+        if let Some(turn) = turn {
+            turn.await;
+        }
+        socket.ended(reason).await;
+    };
+    futures_util::future::join(handler, finish::<F, _>(stream, end)).await;
+}
+
+struct Connection<IO, S, F> {
+    stream: WebSocketStream<IO>,
+    socket: S,
+    /// The handler at work.
+    turn: Option<BoxFuture<'static, ()>>,
+    write: Write,
+    pulse: Pulse,
+    heartbeat: Duration,
+    pong_timeout: Duration,
+    framing: std::marker::PhantomData<F>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Write {
+    Clean,
+    /// Something waits in the write buffer.
+    Dirty,
+}
+
+struct Pulse {
+    timer: Pin<Box<Sleep>>,
+    state: PulseState,
+}
+
+enum PulseState {
+    /// The timer runs to the next heartbeat.
+    Quiet,
+    /// The timer runs to the end of the client's time to answer a ping.
+    AwaitingPong,
+    /// It has answered since; the timer runs on to where it would have ended.
+    Answered,
+}
+
+/// How a connection came to its end.
+enum End {
+    /// The session is over: the client is told, then the closing handshake.
+    Session(CloseReason),
+    /// The client does not read, so that telling it may fail.
+    Blocked(CloseReason),
+    /// The client sent what it must not.
+    Violation(CloseCode, CloseReason),
+    /// The client began the closing handshake.
+    ByClient,
+    /// The connection is gone.
+    Lost,
+}
+
+impl End {
+    fn reason(&self) -> CloseReason {
+        match self {
+            Self::Session(reason) | Self::Blocked(reason) | Self::Violation(_, reason) => reason.clone(),
+            Self::ByClient => CloseReason::CLIENT_GONE,
+            Self::Lost => CloseReason::INTERRUPTED,
+        }
+    }
+}
+
+impl<IO, S, F> Connection<IO, S, F>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    S: Socket,
+    F: Framing,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let mut read = 0;
+            while self.poll_turn(cx).is_ready() && read < READ_AHEAD {
+                match Pin::new(&mut self.stream).poll_next(cx) {
+                    Poll::Ready(Some(Ok(message))) => {
+                        if let Some(end) = self.received(message) {
+                            return Poll::Ready(end);
+                        }
+                    }
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(end_of(&error)),
+                    Poll::Ready(None) => return Poll::Ready(End::Lost),
+                    Poll::Pending => break,
+                }
+                read += 1;
+            }
+            if let Some(end) = self.poll_outgoing(cx) {
+                return Poll::Ready(end);
+            }
+            if let Some(end) = self.poll_pulse(cx) {
+                return Poll::Ready(end);
+            }
+            if let Some(end) = self.poll_flush(cx) {
+                return Poll::Ready(end);
+            }
+            if read < READ_AHEAD {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Ready while the handler is idle.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(turn) = &mut self.turn {
+            if turn.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.turn = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn received(&mut self, message: Wire) -> Option<End> {
+        if matches!(self.pulse.state, PulseState::AwaitingPong) {
+            self.pulse.state = PulseState::Answered;
+        }
+        match message {
+            Wire::Text(text) => match F::decode(text.as_str()) {
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => self.turn = Some(self.socket.message_in(messages)),
+                Err(reason) => return Some(End::Violation(CloseCode::from(reason.code()), reason)),
+            },
+            Wire::Binary(_) => {
+                return Some(End::Violation(CloseCode::Unsupported, CloseReason::BROKEN_FRAMING));
+            }
+            // The answer was queued while reading.
+            Wire::Ping(_) => self.write = Write::Dirty,
+            Wire::Close(_) => return Some(End::ByClient),
+            Wire::Pong(_) | Wire::Frame(_) => {}
+        }
+        None
+    }
+
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        loop {
+            let room = match Pin::new(&mut self.stream).poll_ready(cx) {
+                Poll::Ready(Ok(())) => Room::Free,
+                Poll::Ready(Err(error)) => return Some(end_of(&error)),
+                Poll::Pending => Room::Blocked,
+            };
+            match self.socket.poll_next(cx, room) {
+                Poll::Ready(Next::Frame(Frame::Close(reason))) => {
+                    return Some(match room {
+                        Room::Free => End::Session(reason),
+                        Room::Blocked => End::Blocked(reason),
+                    });
+                }
+                Poll::Ready(Next::Frame(frame)) => self.send(&frame),
+                Poll::Ready(Next::End) => return Some(End::Session(CloseReason::GOING_AWAY)),
+                Poll::Ready(Next::Fenced) => return Some(End::Lost),
+                Poll::Pending => return None,
+            }
+        }
+    }
+
+    fn send(&mut self, frame: &Frame) {
+        F::encode(frame, |text| {
+            let message = WireFrame::message(text, OpCode::Data(Data::Text), true);
+            // A failed write shows again, with its reason, in the next flush.
+            let _ = Pin::new(&mut self.stream).start_send(Wire::Frame(message));
+        });
+        self.write = Write::Dirty;
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        if self.write == Write::Clean {
+            return None;
+        }
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.write = Write::Clean;
+                None
+            }
+            Poll::Ready(Err(error)) => Some(end_of(&error)),
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll_pulse(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        while self.pulse.timer.as_mut().poll(cx).is_ready() {
+            let (state, delay) = match self.pulse.state {
+                PulseState::AwaitingPong => {
+                    return Some(End::Violation(CloseCode::Library(3000), CloseReason::NO_HEARTBEAT));
+                }
+                PulseState::Answered => {
+                    (PulseState::Quiet, self.heartbeat.saturating_sub(self.pong_timeout))
+                }
+                PulseState::Quiet => {
+                    // Both: the frame for the client's own events, the ping to find a peer that is gone.
+                    if F::FRAMED {
+                        self.send(&Frame::Heartbeat);
+                    }
+                    let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(Bytes::new()));
+                    self.write = Write::Dirty;
+                    (PulseState::AwaitingPong, self.pong_timeout)
+                }
+            };
+            self.pulse.state = state;
+            self.pulse.timer.as_mut().reset(Instant::now() + delay);
+        }
+        None
+    }
+}
+
+fn end_of(error: &Error) -> End {
+    let violation = |code| End::Violation(code, CloseReason::BROKEN_FRAMING);
+    match error {
+        Error::Capacity(_) => violation(CloseCode::Size),
+        Error::Utf8(_) => violation(CloseCode::Invalid),
+        Error::Protocol(
+            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        ) => End::Lost,
+        Error::Protocol(_) | Error::AttackAttempt => violation(CloseCode::Protocol),
+        _ => End::Lost,
+    }
+}
+
+/// Brings the connection to its end, in bounded time.
+async fn finish<F: Framing, IO: AsyncRead + AsyncWrite + Unpin>(mut stream: WebSocketStream<IO>, end: End) {
+    match end {
+        End::Session(reason) => {
+            let _ = timeout(CLOSE_TIMEOUT, async {
+                close::<F, IO>(&mut stream, &reason).await?;
+                drain(&mut stream).await
+            })
+            .await;
+        }
+        End::Blocked(reason) => {
+            let _ = timeout(BLOCKED_CLOSE_TIMEOUT, close::<F, IO>(&mut stream, &reason)).await;
+        }
+        End::ByClient => {
+            let _ = timeout(CLOSE_TIMEOUT, drain(&mut stream)).await;
+        }
+        End::Violation(code, reason) => {
+            let text = if F::FRAMED || u16::from(code) >= 3000 { reason.text() } else { "" };
+            let frame = CloseFrame { code, reason: text.into() };
+            if matches!(timeout(CLOSE_TIMEOUT, stream.close(Some(frame))).await, Ok(Ok(()))) {
+                let _ = timeout(LINGER, linger(stream.into_inner())).await;
+            }
+        }
+        End::Lost => {}
+    }
+}
+
+/// Tells the client why, and begins the closing handshake.
+async fn close<F: Framing, IO: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut WebSocketStream<IO>,
+    reason: &CloseReason,
+) -> Result<(), Error> {
+    let frame = if F::FRAMED {
+        // The code went in the frame; the handshake's own is 1000, as the reference server's.
+        let text = Frame::Close(reason.clone()).encode();
+        stream.feed(Wire::Frame(WireFrame::message(text, OpCode::Data(Data::Text), true))).await?;
+        CloseFrame { code: CloseCode::Normal, reason: "Normal closure".into() }
+    } else {
+        CloseFrame { code: CloseCode::from(reason.code()), reason: reason.text().into() }
+    };
+    stream.close(Some(frame)).await
+}
+
+/// Reads until the handshake is done.
+async fn drain<IO: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<IO>) -> Result<(), Error> {
+    let mut stream = pin!(stream);
+    while let Some(message) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+        message?;
+    }
+    Ok(())
+}
+
+/// Ends the writing side, then reads and drops what still comes.
+async fn linger(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    if io.shutdown().await.is_err() {
+        return;
+    }
+    let mut dropped = [0; 1024];
+    while matches!(io.read(&mut dropped).await, Ok(count) if count > 0) {}
+}
