@@ -1,1 +1,64 @@
-//! x
+//! A SockJS server whose sessions live in a store, not in a node.
+//!
+//! A [`Service`] is a path prefix with a [`Handler`]; a [`Node`] is the process that services belong to. A service is
+//! mounted as a warp filter, or as a tower service in axum or hyper, or served by a [`Server`](server::Server).
+//!
+//! ```no_run
+//! use sockhop::{CloseReason, Handler, Node, Service, Session};
+//!
+//! struct Room;
+//!
+//! impl Handler for Room {
+//!     async fn on_open(&self, session: &Session) {
+//!         let _ = session.subscribe(&"room".parse().unwrap()).await;
+//!     }
+//!
+//!     async fn on_message(&self, session: &Session, message: String) {
+//!         // Everybody in the room gets it, over whatever transport.
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() {
+//!     let node = Node::new();
+//!     let room = Service::builder("/room", Room).build(&node);
+//!     warp::serve(room.filter()).run(([127, 0, 0, 1], 8081)).await;
+//! }
+//! ```
+//!
+//! # What is promised
+//! Every session gets the messages of each channel that it is subscribed to exactly once and in the channel's order,
+//! however many requests carry them, or is told that it missed some (4504) or was too slow (4501). What one client
+//! sends is handled in its order. `on_close` runs once.
+//!
+//! # Close codes of sockhop itself
+//! | code | reason |
+//! | --- | --- |
+//! | 4500 | the handler panicked |
+//! | 4501 | more was unread than [`ServiceBuilder::unread_limit`] allows |
+//! | 4502 | more messages came than [`ServiceBuilder::max_messages_per_second`] allows |
+//! | 4504 | messages of a channel were missed: the session's place is older than what the channel keeps |
+//! | 4505 | the server ends, and the session cannot go on elsewhere |
+
+mod handler;
+mod hub;
+mod id;
+mod metrics;
+mod node;
+mod registry;
+mod request;
+pub mod server;
+mod service;
+pub mod services;
+mod session;
+pub mod store;
+
+pub use handler::Handler;
+pub use id::{ChannelName, InvalidChannelName, NodeId, RequestId, SessionKey};
+pub use node::{DrainReport, Node, NodeBuilder};
+pub use request::RequestInfo;
+pub use service::{Service, ServiceBuilder};
+pub use session::{AttributeError, SendError, Session};
+pub use sockhop_transports::{
+    Body, CloseReason, InvalidCloseReason, Message, Origins, RemoteAddr, Transport, Unwritten,
+};

@@ -163,8 +163,8 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_read_up_to_the_limit_and_not_beyond() {
         assert_eq!(read(Empty::<Bytes>::new(), 3, SOON).await, Ok(Bytes::new()));
-        assert_eq!(read(Full::from(Bytes::from("abc")), 3, SOON).await, Ok(Bytes::from("abc")));
-        assert_eq!(read(Full::from(Bytes::from("abcd")), 3, SOON).await, Err(BodyError::TooLarge));
+        assert_eq!(read(Full::new(Bytes::from("abc")), 3, SOON).await, Ok(Bytes::from("abc")));
+        assert_eq!(read(Full::new(Bytes::from("abcd")), 3, SOON).await, Err(BodyError::TooLarge));
         assert_eq!(read(pieces(&["a", "", "bc"]), 3, SOON).await, Ok(Bytes::from("abc")));
         assert_eq!(read(pieces(&["ab", "cd"]), 3, SOON).await, Err(BodyError::TooLarge));
     }

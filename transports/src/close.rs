@@ -100,6 +100,12 @@ impl CloseReason {
         &self.text
     }
 
+    /// Whether the session ended because it passed a limit of its service.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        (4500..=4504).contains(&self.code)
+    }
+
     /// Appends the frame `c[code,"text"]`.
     pub(crate) fn frame_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"c[");

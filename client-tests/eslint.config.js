@@ -1,0 +1,12 @@
+import js from '@eslint/js';
+import globals from 'globals';
+
+export default [
+  js.configs.recommended,
+  { languageOptions: { globals: globals.node } },
+  {
+    // Parts of these run in pages.
+    files: ['harness/chromium-place.js', 'tests/fallback.test.js'],
+    languageOptions: { globals: { window: 'readonly' } },
+  },
+];

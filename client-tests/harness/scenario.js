@@ -1,0 +1,26 @@
+// A test whose things end with it, and whose failure shows what the servers wrote.
+
+import { test } from 'node:test';
+import { Lifetime } from './lifetime.js';
+import { TEST_MS } from './patience.js';
+
+/**
+ * Declares a test.
+ *
+ * @param {string} claim the test's name: what holds
+ * @param {Lifetime} around holds what the test shares with others, its servers above all
+ * @param {(life: Lifetime) => Promise<void>} run gets the test's own lifetime
+ */
+export function scenario(claim, around, run) {
+  test(claim, { timeout: TEST_MS }, async () => {
+    const life = new Lifetime();
+    try {
+      await run(life);
+    } catch (error) {
+      const reports = [around.report(), life.report()].filter((report) => report !== '');
+      throw new Error([error.message, ...reports].join('\n'), { cause: error });
+    } finally {
+      await life.end();
+    }
+  });
+}

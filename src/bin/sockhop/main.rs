@@ -1,0 +1,119 @@
+//! The `sockhop` program: options, logging, commands. All else is the library's.
+
+mod options;
+mod page;
+mod serve;
+mod settings;
+mod units;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::options::{LogFormat, LogLevel, Options};
+use crate::settings::Settings;
+
+/// A SockJS server: realtime messages to browsers, over WebSocket where it works and plain HTTP where it is blocked.
+///
+/// Without a command it serves. Every option can be given as a flag, in the environment as SOCKHOP_…, or in a TOML
+/// file under the same name; flags win over the environment, which wins over the file.
+#[derive(Debug, Parser)]
+#[command(name = "sockhop", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default)
+    Serve(Box<Serve>),
+    /// Say whether a file of options is right, and what is wrong with it
+    Check {
+        /// The TOML file
+        config: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+struct Serve {
+    /// TOML file with options; flags and environment win over it
+    #[arg(long, env = "SOCKHOP_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+const EXAMPLES: &str = "Examples:
+  sockhop                                     the page with the transport lab, on http://127.0.0.1:8081/
+  sockhop serve --listen 0.0.0.0:80 --service /chat=broadcast --origins https://app.example.com
+  sockhop serve --config sockhop.toml --log-format json
+  sockhop check sockhop.toml";
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse() {
+        Cli { command: Some(Command::Check { config }), .. } => check(&config),
+        Cli { command: Some(Command::Serve(serve)), .. } => run(&serve),
+        Cli { command: None, serve } => run(&serve),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to be done if not even this can be written.
+            let _ = writeln!(std::io::stderr(), "sockhop: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check(config: &std::path::Path) -> anyhow::Result<()> {
+    let settings = Settings::load(&Options::default(), Some(config))?;
+    writeln!(
+        std::io::stdout(),
+        "{} is right: {} service(s), listening on {}",
+        config.display(),
+        settings.services.len(),
+        settings.listen
+    )?;
+    Ok(())
+}
+
+fn run(serve: &Serve) -> anyhow::Result<()> {
+    let settings = Settings::load(&serve.options, serve.config.as_deref())?;
+    start_log(settings.log_level, settings.log_format);
+    raise_file_limit(settings.limits.connections);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run(settings))
+}
+
+fn start_log(level: LogLevel, format: LogFormat) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Each connection is an open file, and the usual limit is 1,024.
+fn raise_file_limit(connections: usize) {
+    let wanted = connections as u64 + 64;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => {
+            tracing::info!(limit, max_connections = connections, "the system allows fewer open files than connections");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "could not raise the limit of open files"),
+    }
+}

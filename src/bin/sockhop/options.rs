@@ -1,0 +1,254 @@
+//! The options as they are given: by flags, environment and file, under the same names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Size, Time};
+
+/// Everything that can be said about a server. What is not said is `None`; the defaults stand in
+/// [`settings`](crate::settings).
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Address to listen on; port 0 takes a free one and prints it [default: 127.0.0.1:8081]
+    #[arg(long, env = "SOCKHOP_LISTEN", value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Mount a service; may be given again. Handlers: echo, broadcast
+    #[arg(long = "service", env = "SOCKHOP_SERVICE", value_name = "PREFIX=HANDLER", value_delimiter = ',')]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) services: Vec<ServiceOptions>,
+
+    /// Mount the standard SockJS test services: /echo, /disabled_websocket_echo, /cookie_needed_echo, /close,
+    /// /ticker, /amplify, /broadcast [default: false]
+    #[arg(long, env = "SOCKHOP_TEST_SERVICES", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) test_services: Option<bool>,
+
+    /// Serve the page with the transport lab, and its services below /demo [default: true]
+    #[arg(long, env = "SOCKHOP_PAGE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) page: Option<bool>,
+
+    /// Serve the page from this folder instead of the one inside the program
+    #[arg(long, env = "SOCKHOP_WWW", value_name = "FOLDER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) www: Option<PathBuf>,
+
+    /// Serve counters for Prometheus at /metrics [default: false]
+    #[arg(long, env = "SOCKHOP_METRICS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics: Option<bool>,
+
+    /// What every service starts from; a `[[services]]` table of the file may say otherwise.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) service: Tuning,
+
+    /// Connections at once; one more gets 503 [default: 100000]
+    #[arg(long, env = "SOCKHOP_MAX_CONNECTIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Connections at once of one address; one more gets 429 [default: any number, since behind a balancer all have
+    /// one address]
+    #[arg(long, env = "SOCKHOP_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// Sessions at once; one more gets 503 [default: 1000000]
+    #[arg(long, env = "SOCKHOP_MAX_SESSIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_sessions: Option<usize>,
+
+    /// Time for a request's headers to arrive, and for an idle connection to be kept; keep it above your balancer's
+    /// keep-alive time [default: 30s]
+    #[arg(long, env = "SOCKHOP_HEADER_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) header_timeout: Option<Time>,
+
+    /// Bytes of a request's line and headers; more get 431 [default: 32KiB]
+    #[arg(long, env = "SOCKHOP_HEADER_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) header_limit: Option<Size>,
+
+    /// How long a peer may leave what was sent unread before its connection is dropped [default: 30s]
+    #[arg(long, env = "SOCKHOP_STALLED_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stalled_timeout: Option<Time>,
+
+    /// On SIGTERM: time to go on as before while /readyz says 503, so that balancers see it [default: 0s]
+    #[arg(long, env = "SOCKHOP_DRAIN_GRACE", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drain_grace: Option<Time>,
+
+    /// On SIGTERM: time to end connections in order [default: 10s]
+    #[arg(long, env = "SOCKHOP_DRAIN_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drain_timeout: Option<Time>,
+
+    /// Least severe level that is logged, to stderr [default: info]
+    #[arg(long, env = "SOCKHOP_LOG_LEVEL", value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_level: Option<LogLevel>,
+
+    /// How log lines are written [default: text]
+    #[arg(long, env = "SOCKHOP_LOG_FORMAT", value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// Options of a service.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Tuning {
+    /// Silence after which a client gets a heartbeat; above 30s jsonp clients give up [default: 25s]
+    #[arg(long, env = "SOCKHOP_HEARTBEAT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) heartbeat: Option<Time>,
+
+    /// How long a session lives while its client is between two requests [default: 5s]
+    #[arg(long, env = "SOCKHOP_DISCONNECT_DELAY", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disconnect_delay: Option<Time>,
+
+    /// Bytes after which a streaming response ends and the client opens its next [default: 128KiB]
+    #[arg(long, env = "SOCKHOP_RESPONSE_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) response_limit: Option<Size>,
+
+    /// Bytes that may wait for a client; more close its session with 4501 [default: 1MiB]
+    #[arg(long, env = "SOCKHOP_UNREAD_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unread_limit: Option<Size>,
+
+    /// Bytes of one message from a client; longer ones get 413, or 1009 on a WebSocket [default: 1MiB]
+    #[arg(long, env = "SOCKHOP_MESSAGE_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message_limit: Option<Size>,
+
+    /// Bytes of one request body; longer ones get 413 [default: 4MiB]
+    #[arg(long, env = "SOCKHOP_BODY_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body_limit: Option<Size>,
+
+    /// Time for a request body to arrive; slower ones get 408 [default: 30s]
+    #[arg(long, env = "SOCKHOP_BODY_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body_timeout: Option<Time>,
+
+    /// Messages that one client may send in a second; more close its session with 4502 [default: any number]
+    #[arg(long, env = "SOCKHOP_MAX_MESSAGES_PER_SECOND", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_messages_per_second: Option<u32>,
+
+    /// Origins of pages that may connect, such as https://app.example.com; may be given again [default: all]
+    #[arg(long, env = "SOCKHOP_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origins: Option<Vec<String>>,
+
+    /// Set a JSESSIONID cookie, for balancers that are sticky by it [default: false]
+    #[arg(long, env = "SOCKHOP_COOKIE_NEEDED", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cookie_needed: Option<bool>,
+
+    /// Offer the websocket transports [default: true]
+    #[arg(long, env = "SOCKHOP_WEBSOCKET", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) websocket: Option<bool>,
+
+    /// Where iframe pages load sockjs-client from, the very version that your pages use [default: the one that this
+    /// server serves, 1.6.1]
+    #[arg(long, env = "SOCKHOP_IFRAME_CLIENT_URL", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) iframe_client_url: Option<String>,
+
+    /// Header by which your balancer names a request and its repeats; `none` if clients could forge it
+    /// [default: x-request-id]
+    #[arg(long, env = "SOCKHOP_REQUEST_ID_HEADER", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id_header: Option<String>,
+}
+
+impl Tuning {
+    /// What is said here, else what `base` says.
+    pub(crate) fn or(self, base: &Self) -> Self {
+        let base = base.clone();
+        Self {
+            heartbeat: self.heartbeat.or(base.heartbeat),
+            disconnect_delay: self.disconnect_delay.or(base.disconnect_delay),
+            response_limit: self.response_limit.or(base.response_limit),
+            unread_limit: self.unread_limit.or(base.unread_limit),
+            message_limit: self.message_limit.or(base.message_limit),
+            body_limit: self.body_limit.or(base.body_limit),
+            body_timeout: self.body_timeout.or(base.body_timeout),
+            max_messages_per_second: self.max_messages_per_second.or(base.max_messages_per_second),
+            origins: self.origins.or(base.origins),
+            cookie_needed: self.cookie_needed.or(base.cookie_needed),
+            websocket: self.websocket.or(base.websocket),
+            iframe_client_url: self.iframe_client_url.or(base.iframe_client_url),
+            request_id_header: self.request_id_header.or(base.request_id_header),
+        }
+    }
+}
+
+/// One service: a `[[services]]` table, or `PREFIX=HANDLER` on the command line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ServiceOptions {
+    pub(crate) prefix: String,
+    pub(crate) handler: HandlerKind,
+    #[serde(flatten)]
+    pub(crate) tuning: Tuning,
+    /// What is none of the above: told, not ignored.
+    #[serde(flatten, skip_serializing)]
+    pub(crate) unknown: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+impl std::str::FromStr for ServiceOptions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (prefix, handler) =
+            text.split_once('=').ok_or("a service is written PREFIX=HANDLER, like /chat=broadcast")?;
+        let handler = HandlerKind::from_str(handler, false)
+            .map_err(|_| format!("there is no handler `{handler}`: use echo or broadcast"))?;
+        Ok(Self { prefix: prefix.to_owned(), handler, tuning: Tuning::default(), unknown: Default::default() })
+    }
+}
+
+/// What a service does with messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HandlerKind {
+    /// Sends each message back.
+    Echo,
+    /// Sends each message to all sessions of the service.
+    Broadcast,
+}
+
+/// Least severe level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the usual levels")]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,116 @@
+//! The `serve` command: builds the services and runs them until told to stop.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context;
+use sockhop::server::Server;
+use sockhop::services::{Amplify, Broadcast, Close, Echo, Shared, Ticker};
+use sockhop::{ChannelName, Node, Service};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::options::{HandlerKind, Tuning};
+use crate::page;
+use crate::settings::{ServiceSettings, Settings};
+use crate::units::Size;
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let metrics = match settings.metrics {
+        // Installed before the node is built, which takes its counters then.
+        true => Some(metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?),
+        false => None,
+    };
+    let node = Node::builder().max_sessions(settings.max_sessions).build();
+    let services = services(&node, &settings)?;
+    let server = Server::bind(settings.listen, settings.limits.clone())
+        .with_context(|| format!("could not listen on {}", settings.listen))?;
+    let stop = stop_signal()?;
+    announce(&server, &settings, &services)?;
+    tracing::info!(node = %node.id(), listen = %server.local_addr()?, "started");
+    let rest = page::routes(&node, settings.page, settings.www.as_deref(), metrics);
+    let report = server.serve(&node, services, rest, stop, settings.drain).await;
+    match report.cut {
+        0 => tracing::info!("drained"),
+        cut => tracing::warn!(cut, "drained, but not all connections ended in time"),
+    }
+    Ok(())
+}
+
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "draining");
+    })
+}
+
+fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
+    let tuning = &settings.tuning;
+    let mut services = Vec::new();
+    for ServiceSettings { prefix, handler, tuning } in &settings.services {
+        services.push(tuning.apply(Service::builder(prefix, made(node, *handler, prefix)?)).build(node));
+    }
+    if settings.page {
+        for (prefix, handler) in [("/demo/echo", HandlerKind::Echo), ("/demo/room", HandlerKind::Broadcast)] {
+            services.push(tuning.apply(Service::builder(prefix, made(node, handler, prefix)?)).build(node));
+        }
+    }
+    if settings.test_services {
+        services.extend(test_services(node, tuning)?);
+    }
+    let mut prefixes: Vec<_> = services.iter().map(Service::prefix).collect();
+    prefixes.sort_unstable();
+    if let Some(twice) = prefixes.windows(2).find(|pair| pair[0] == pair[1]) {
+        anyhow::bail!("service {} is there twice: test services and the page bring services of their own", twice[0]);
+    }
+    Ok(services)
+}
+
+fn made(node: &Node, handler: HandlerKind, prefix: &str) -> anyhow::Result<Shared> {
+    Ok(match handler {
+        HandlerKind::Echo => Shared::new(Echo),
+        HandlerKind::Broadcast => Shared::new(Broadcast::new(node, ChannelName::new(&format!("broadcast:{prefix}"))?)),
+    })
+}
+
+/// The services that every SockJS server brings for tests. Source: SockJS 0.3 protocol, "Standard test services".
+fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
+    let with = |prefix: &str, handler: Shared, special: Tuning| {
+        special.or(tuning).apply(Service::builder(prefix, handler)).build(node)
+    };
+    let small = Tuning { response_limit: Some(Size(4096)), ..Tuning::default() };
+    let no_websocket = Tuning { websocket: Some(false), ..Tuning::default() };
+    let cookie = Tuning { cookie_needed: Some(true), ..Tuning::default() };
+    let plain = Tuning::default;
+    Ok(vec![
+        with("/echo", Shared::new(Echo), small.clone()),
+        with("/disabled_websocket_echo", Shared::new(Echo), no_websocket),
+        with("/cookie_needed_echo", Shared::new(Echo), cookie),
+        with("/close", Shared::new(Close), plain()),
+        with("/ticker", Shared::new(Ticker), plain()),
+        with("/amplify", Shared::new(Amplify), plain()),
+        with("/broadcast", made(node, HandlerKind::Broadcast, "/broadcast")?, plain()),
+    ])
+}
+
+/// Says on stdout where to look. The first line holds the address, for programs that start this one.
+fn announce(server: &Server, settings: &Settings, services: &[Service]) -> anyhow::Result<()> {
+    let base = format!("http://{}", server.local_addr()?);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "sockhop {} listening on {base}/", env!("CARGO_PKG_VERSION"))?;
+    if settings.page {
+        writeln!(out, "  page      {base}/ (transport lab)")?;
+    }
+    let prefixes: Vec<_> = services.iter().map(Service::prefix).collect();
+    writeln!(out, "  services  {}", prefixes.join(" "))?;
+    writeln!(out, "  health    {base}/healthz {base}/readyz")?;
+    writeln!(out, "  store     memory: sessions end with this process")?;
+    writeln!(out, "  stop      Ctrl-C or SIGTERM, drains within {}", humantime::format_duration(settings.drain.timeout + Duration::ZERO))?;
+    out.flush()?;
+    Ok(())
+}

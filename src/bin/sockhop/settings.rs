@@ -1,0 +1,317 @@
+//! From options as given to settings that are whole and checked.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use config::{Config, File, FileFormat};
+use sockhop::server::{Drain, Limits};
+use sockhop::{Origins, ServiceBuilder};
+
+use crate::options::{HandlerKind, LogFormat, LogLevel, Options, Tuning};
+use crate::page;
+use crate::units::{Size, Time};
+
+/// All that the server needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) services: Vec<ServiceSettings>,
+    /// The services that bring their own handlers start from this.
+    pub(crate) tuning: Tuning,
+    pub(crate) test_services: bool,
+    pub(crate) page: bool,
+    pub(crate) www: Option<PathBuf>,
+    pub(crate) metrics: bool,
+    pub(crate) limits: Limits,
+    pub(crate) max_sessions: usize,
+    pub(crate) drain: Drain,
+    pub(crate) log_level: LogLevel,
+    pub(crate) log_format: LogFormat,
+}
+
+/// One service of the settings.
+#[derive(Debug)]
+pub(crate) struct ServiceSettings {
+    pub(crate) prefix: String,
+    pub(crate) handler: HandlerKind,
+    pub(crate) tuning: Tuning,
+}
+
+impl Settings {
+    /// Flags and environment, over a file's options where there is a file, checked.
+    pub(crate) fn load(given: &Options, file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut sources = Config::builder();
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
+            let source = File::from_str(&text, FileFormat::Toml);
+            // Read alone first, so that what is wrong in it is told of it.
+            let _: Options = Config::builder()
+                .add_source(source.clone())
+                .build()
+                .and_then(Config::try_deserialize)
+                .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+            sources = sources.add_source(source);
+        }
+        let options: Options = sources.add_source(Config::try_from(given)?).build()?.try_deserialize()?;
+        Self::check(options)
+    }
+
+    fn check(options: Options) -> anyhow::Result<Self> {
+        let mut limits = Limits::default();
+        limits.connections = at_least("max-connections", options.max_connections.unwrap_or(limits.connections), 1)?;
+        limits.connections_per_address = options
+            .max_connections_per_address
+            .map(|most| at_least("max-connections-per-address", most, 1))
+            .transpose()?;
+        limits.header_timeout = time("header-timeout", options.header_timeout, limits.header_timeout)?;
+        limits.stalled_timeout = time("stalled-timeout", options.stalled_timeout, limits.stalled_timeout)?;
+        let header_bytes = options.header_limit.map_or(limits.header_bytes, |size| size.0);
+        limits.header_bytes = at_least("header-limit", header_bytes, 8192)?;
+        let mut drain = Drain::default();
+        drain.grace = options.drain_grace.map_or(drain.grace, |time| time.0);
+        drain.timeout = time("drain-timeout", options.drain_timeout, drain.timeout)?;
+        check_tuning(&options.service)?;
+
+        let mut services = Vec::new();
+        for service in options.services {
+            let prefix = service.prefix;
+            check_prefix(&prefix)?;
+            if let Some(unknown) = service.unknown.keys().next() {
+                bail!("service {prefix}: there is no option `{unknown}`; `sockhop serve --help` lists them");
+            }
+            if services.iter().any(|known: &ServiceSettings| known.prefix == prefix) {
+                bail!("service {prefix} is there twice: each prefix can have one service");
+            }
+            check_tuning(&service.tuning).with_context(|| format!("service {prefix}"))?;
+            let tuning = service.tuning.or(&options.service);
+            services.push(ServiceSettings { prefix, handler: service.handler, tuning });
+        }
+        let settings = Self {
+            listen: options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
+            services,
+            tuning: options.service,
+            test_services: options.test_services.unwrap_or(false),
+            page: options.page.unwrap_or(true),
+            www: options.www,
+            metrics: options.metrics.unwrap_or(false),
+            limits,
+            max_sessions: at_least("max-sessions", options.max_sessions.unwrap_or(1_000_000), 1)?,
+            drain,
+            log_level: options.log_level.unwrap_or(LogLevel::Info),
+            log_format: options.log_format.unwrap_or(LogFormat::Text),
+        };
+        if let Some(www) = &settings.www
+            && !www.is_dir()
+        {
+            bail!("www = {}: this is no folder", www.display());
+        }
+        Ok(settings)
+    }
+}
+
+fn check_prefix(prefix: &str) -> anyhow::Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte);
+    let valid = prefix.starts_with('/')
+        && prefix.len() > 1
+        && !prefix.ends_with('/')
+        && !prefix.contains("//")
+        && prefix.bytes().all(allowed);
+    if !valid {
+        bail!("prefix = {prefix:?}: a prefix is a path like /chat, without a slash at its end");
+    }
+    Ok(())
+}
+
+fn check_tuning(tuning: &Tuning) -> anyhow::Result<()> {
+    for (name, value) in [
+        ("heartbeat", tuning.heartbeat),
+        ("disconnect-delay", tuning.disconnect_delay),
+        ("body-timeout", tuning.body_timeout),
+    ] {
+        time(name, value, Duration::MAX)?;
+    }
+    for (name, value) in [
+        ("response-limit", tuning.response_limit),
+        ("unread-limit", tuning.unread_limit),
+        ("message-limit", tuning.message_limit),
+        ("body-limit", tuning.body_limit),
+    ] {
+        if let Some(Size(bytes)) = value {
+            at_least(name, bytes, 1)?;
+        }
+    }
+    if let Some(most) = tuning.max_messages_per_second {
+        at_least("max-messages-per-second", most as usize, 1)?;
+    }
+    for origin in tuning.origins.iter().flatten() {
+        let host = origin.split_once("://").map(|(_, host)| host);
+        if host.is_none_or(|host| host.is_empty() || host.contains(['/', ' ', ';', ','])) {
+            bail!("origins: {origin:?} is no origin; write it like https://app.example.com, without a path");
+        }
+    }
+    if let Some(url) = &tuning.iframe_client_url
+        && !["/", "http://", "https://"].iter().any(|start| url.starts_with(start))
+    {
+        bail!("iframe-client-url = {url:?}: use an http(s) URL, or a path on this server that starts with /");
+    }
+    request_id_header(tuning)?;
+    Ok(())
+}
+
+fn request_id_header(tuning: &Tuning) -> anyhow::Result<Option<http::HeaderName>> {
+    match tuning.request_id_header.as_deref() {
+        None => Ok(Some(http::HeaderName::from_static("x-request-id"))),
+        Some("none") => Ok(None),
+        Some(name) => match name.parse() {
+            Ok(name) => Ok(Some(name)),
+            Err(_) => bail!("request-id-header = {name:?}: use a header's name, or `none`"),
+        },
+    }
+}
+
+fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow::Result<Duration> {
+    let time = given.map_or(default, |time| time.0);
+    if time < Duration::from_millis(1) {
+        bail!("{name} = {}: use at least 1ms", Time(time));
+    }
+    Ok(time)
+}
+
+fn at_least(name: &str, value: usize, least: usize) -> anyhow::Result<usize> {
+    if value < least {
+        bail!("{name} = {value}: use at least {least}");
+    }
+    Ok(value)
+}
+
+impl Tuning {
+    /// A service with these options; what is not said stays the library's default.
+    pub(crate) fn apply(&self, mut service: ServiceBuilder) -> ServiceBuilder {
+        if let Some(Time(silence)) = self.heartbeat {
+            service = service.heartbeat(silence);
+        }
+        if let Some(Time(delay)) = self.disconnect_delay {
+            service = service.disconnect_delay(delay);
+        }
+        if let Some(Size(bytes)) = self.response_limit {
+            service = service.response_limit(bytes);
+        }
+        if let Some(Size(bytes)) = self.unread_limit {
+            service = service.unread_limit(bytes);
+        }
+        if let Some(Size(bytes)) = self.message_limit {
+            service = service.message_limit(bytes);
+        }
+        if let Some(Size(bytes)) = self.body_limit {
+            service = service.body_limit(bytes);
+        }
+        if let Some(Time(time)) = self.body_timeout {
+            service = service.body_timeout(time);
+        }
+        if let Some(origins) = &self.origins {
+            service = service.origins(Origins::Only(origins.clone()));
+        }
+        service
+            .max_messages_per_second(self.max_messages_per_second)
+            .cookie_needed(self.cookie_needed.unwrap_or(false))
+            .websocket(self.websocket.unwrap_or(true))
+            .iframe_client_url(self.iframe_client_url.as_deref().unwrap_or(page::CLIENT))
+            // Checked when the settings were.
+            .request_id_header(request_id_header(self).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn load(flags: &[&str], file: Option<&str>) -> anyhow::Result<Settings> {
+        let flags = Flags::parse_from(std::iter::once(&"test").chain(flags));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sockhop.toml");
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+        }
+        Settings::load(&flags.options, file.map(|_| path.as_path()))
+    }
+
+    fn refused(flags: &[&str], file: Option<&str>) -> String {
+        format!("{:#}", load(flags, file).expect_err("these settings are wrong"))
+    }
+
+    #[test]
+    fn without_a_word_everything_has_a_default() {
+        let settings = load(&[], None).unwrap();
+        assert_eq!(settings.listen, "127.0.0.1:8081".parse().unwrap());
+        assert!(settings.page && !settings.test_services && settings.services.is_empty());
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = "listen = \"127.0.0.1:1\"\nheartbeat = \"7s\"\ndrain-timeout = \"3s\"\n";
+        let settings = load(&["--heartbeat", "9s", "--listen", "127.0.0.1:2"], Some(file)).unwrap();
+        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.tuning.heartbeat, Some(Time(Duration::from_secs(9))));
+        assert_eq!(settings.drain.timeout, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_service_of_the_file_starts_from_the_common_options() {
+        let file = "cookie-needed = true\n[[services]]\nprefix = \"/chat\"\nhandler = \"broadcast\"\nwebsocket = false\n";
+        let settings = load(&["--heartbeat", "9s"], Some(file)).unwrap();
+        let [chat] = settings.services.as_slice() else { panic!("one service") };
+        assert_eq!((chat.prefix.as_str(), chat.handler), ("/chat", HandlerKind::Broadcast));
+        assert_eq!((chat.tuning.websocket, chat.tuning.cookie_needed), (Some(false), Some(true)));
+        assert_eq!(chat.tuning.heartbeat, Some(Time(Duration::from_secs(9))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_would_be_right() {
+        for (file, parts) in [
+            ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat"][..]),
+            ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
+            ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
+            ("max-connections = \"many\"", &["max-connections", "many"]),
+            ("max-connections = 0", &["max-connections = 0", "at least 1"]),
+            ("unread-limit = \"big\"", &["unread-limit", "big", "128KiB"]),
+            ("origins = [\"app.example.com\"]", &["origins", "app.example.com", "https://"]),
+            ("iframe-client-url = \"x.js\"", &["iframe-client-url", "x.js"]),
+            ("request-id-header = \"a b\"", &["request-id-header", "a b", "none"]),
+            ("[[services]]\nprefix = \"chat\"\nhandler = \"echo\"", &["prefix", "chat", "/chat"]),
+            ("[[services]]\nprefix = \"/a\"\nhandler = \"eco\"", &["eco", "echo"]),
+            ("[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nheartbet = \"1s\"", &["/a", "heartbet"]),
+            ("listen =", &["sockhop.toml"]),
+            ("www = \"/no/such/folder\"", &["www", "/no/such/folder"]),
+        ] {
+            let message = refused(&[], Some(file));
+            for part in parts {
+                assert!(message.contains(part), "{file:?} gave {message:?}, without {part:?}");
+            }
+        }
+        let twice = ["--service", "/a=echo", "--service", "/a=broadcast"];
+        assert!(refused(&twice, None).contains("/a is there twice"));
+    }
+
+    #[test]
+    fn a_wrong_flag_says_what_would_be_right() {
+        for (flag, value, right) in [
+            ("--heartbeat", "soon", "25s"),
+            ("--response-limit", "big", "128KiB"),
+            ("--service", "/chat", "PREFIX=HANDLER"),
+            ("--service", "/chat=what", "echo or broadcast"),
+            ("--log-level", "loud", "debug"),
+        ] {
+            let error = Flags::try_parse_from(["test", flag, value]).err().expect("wrong").to_string();
+            assert!(error.contains(right) && error.contains(value), "{error}");
+        }
+    }
+}

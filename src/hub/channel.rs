@@ -1,0 +1,263 @@
+//! One channel as this node sees it: its newest entries, and the receivers here that follow it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slab::Slab;
+use sockhop_transports::Message;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::mailbox::Mailbox;
+use crate::id::ChannelName;
+use crate::store::{Entry, Epoch, Position};
+
+/// A channel that this node follows.
+pub(crate) struct Channel {
+    name: ChannelName,
+    /// Set once the store has acknowledged that it sends the channel's entries here.
+    pub(super) followed: OnceCell<()>,
+    state: Mutex<State>,
+}
+
+/// One receiver among a channel's followers.
+pub(crate) type FollowerId = usize;
+
+struct State {
+    ring: Ring,
+    followers: Slab<Follower>,
+    /// Since when nobody follows.
+    idle_since: Option<Instant>,
+}
+
+struct Follower {
+    mailbox: Arc<Mailbox>,
+    slot: u32,
+    /// It was told of news and has not looked since.
+    told: bool,
+    /// Bytes of the channel's life that it has been handed.
+    read: u64,
+    limit: u64,
+}
+
+/// The newest entries, so that few reads go to the store.
+struct Ring {
+    epoch: Option<Epoch>,
+    entries: VecDeque<Message>,
+    bytes: usize,
+    /// The seq of the newest entry.
+    head: u64,
+    /// Bytes that ever went through.
+    passed: u64,
+}
+
+/// Entries and bytes that a ring keeps.
+const RING_ENTRIES: usize = 1024;
+const RING_BYTES: usize = 256 * 1024;
+
+/// What a ring has after a cursor.
+pub(crate) enum Ahead {
+    /// How far the messages that were handed over reach, and whether that is all.
+    Messages { last: Position, all: bool },
+    Nothing,
+    /// The ring does not reach back: the store has to be asked.
+    Unknown,
+}
+
+impl Channel {
+    pub(super) fn new(name: ChannelName) -> Self {
+        let ring = Ring { epoch: None, entries: VecDeque::new(), bytes: 0, head: 0, passed: 0 };
+        let state = State { ring, followers: Slab::new(), idle_since: Some(Instant::now()) };
+        Self { name, followed: OnceCell::new(), state: Mutex::new(state) }
+    }
+
+    pub(crate) fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts from the head that the store gave, unless entries came meanwhile.
+    pub(super) fn start(&self, head: Position) {
+        let mut state = self.lock();
+        if state.ring.epoch.is_none() {
+            state.ring.epoch = Some(head.epoch);
+            state.ring.head = head.seq;
+        }
+    }
+
+    /// The newest position known here.
+    pub(super) fn head(&self) -> Option<Position> {
+        let state = self.lock();
+        Some(Position { epoch: state.ring.epoch?, seq: state.ring.head })
+    }
+
+    /// Adds a follower; it is told of what comes from now on.
+    pub(super) fn add(&self, mailbox: Arc<Mailbox>, slot: u32, limit: usize) -> FollowerId {
+        let mut state = self.lock();
+        state.idle_since = None;
+        let read = state.ring.passed;
+        state.followers.insert(Follower { mailbox, slot, told: false, read, limit: limit as u64 })
+    }
+
+    pub(super) fn remove(&self, follower: FollowerId) {
+        let mut state = self.lock();
+        state.followers.try_remove(follower);
+        if state.followers.is_empty() {
+            state.idle_since = Some(Instant::now());
+        }
+    }
+
+    /// Since when nobody here follows.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.lock().idle_since
+    }
+
+    /// Entries came from the store.
+    pub(super) fn deliver(&self, epoch: Epoch, entries: &[Entry]) {
+        let mut state = self.lock();
+        let State { ring, followers, .. } = &mut *state;
+        ring.append(epoch, entries);
+        for (_, follower) in followers.iter_mut() {
+            if ring.passed - follower.read > follower.limit {
+                follower.mailbox.end_too_slow();
+            } else if !follower.told {
+                follower.told = true;
+                follower.mailbox.fresh(follower.slot);
+            }
+        }
+    }
+
+    /// Hands over the messages after `cursor`, at least one where there is one, then up to `bytes` of them.
+    pub(crate) fn after(
+        &self,
+        follower: FollowerId,
+        cursor: Position,
+        bytes: usize,
+        into: &mut impl Extend<Message>,
+    ) -> Ahead {
+        let mut state = self.lock();
+        let State { ring, followers, .. } = &mut *state;
+        let ahead = ring.after(cursor, bytes, into);
+        if let Some(follower) = followers.get_mut(follower) {
+            follower.told = matches!(ahead, Ahead::Messages { all: false, .. });
+            follower.read = match ahead {
+                Ahead::Messages { last, .. } => ring.passed - ring.bytes_after(last.seq),
+                Ahead::Nothing | Ahead::Unknown => ring.passed,
+            };
+        }
+        ahead
+    }
+}
+
+impl Ring {
+    fn append(&mut self, epoch: Epoch, entries: &[Entry]) {
+        for entry in entries {
+            if self.epoch != Some(epoch) || entry.seq > self.head + 1 {
+                // Something was missed, or a new life began: who lags behind asks the store.
+                self.entries.clear();
+                self.bytes = 0;
+            } else if entry.seq <= self.head {
+                continue;
+            }
+            self.epoch = Some(epoch);
+            self.head = entry.seq;
+            self.bytes += entry.message.size();
+            self.passed += entry.message.size() as u64;
+            self.entries.push_back(entry.message.clone());
+            while self.entries.len() > RING_ENTRIES || self.bytes > RING_BYTES && self.entries.len() > 1 {
+                if let Some(oldest) = self.entries.pop_front() {
+                    self.bytes -= oldest.size();
+                }
+            }
+        }
+    }
+
+    fn after(&self, cursor: Position, bytes: usize, into: &mut impl Extend<Message>) -> Ahead {
+        if self.epoch != Some(cursor.epoch) || cursor.seq > self.head {
+            return Ahead::Unknown;
+        }
+        let first = self.head - self.entries.len() as u64 + 1;
+        if cursor.seq + 1 < first {
+            return Ahead::Unknown;
+        }
+        let mut last = cursor;
+        let mut taken = 0;
+        for message in self.entries.iter().skip((cursor.seq + 1 - first) as usize) {
+            if taken > 0 && taken + message.size() > bytes {
+                break;
+            }
+            taken += message.size();
+            last.seq += 1;
+            into.extend([message.clone()]);
+        }
+        match last.seq == cursor.seq {
+            true => Ahead::Nothing,
+            false => Ahead::Messages { last, all: last.seq == self.head },
+        }
+    }
+
+    fn bytes_after(&self, seq: u64) -> u64 {
+        let newer = self.head.saturating_sub(seq) as usize;
+        self.entries.iter().rev().take(newer).map(|message| message.size() as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch(7);
+
+    fn entries(seqs: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+        seqs.into_iter().map(|seq| Entry { seq, message: Message::new(&seq.to_string()) }).collect()
+    }
+
+    fn after(channel: &Channel, epoch: Epoch, seq: u64, bytes: usize) -> (Ahead, Vec<String>) {
+        let mut messages = Vec::new();
+        let ahead = channel.after(0, Position { epoch, seq }, bytes, &mut messages);
+        (ahead, messages.iter().map(|message| message.text().to_owned()).collect())
+    }
+
+    fn channel() -> Channel {
+        let channel = Channel::new(ChannelName::new("c").unwrap());
+        channel.start(Position { epoch: EPOCH, seq: 3 });
+        channel
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_ring_is_read_from_it() {
+        let channel = channel();
+        assert!(matches!(after(&channel, EPOCH, 3, 100).0, Ahead::Nothing));
+        channel.deliver(EPOCH, &entries(4..=6));
+        let (ahead, messages) = after(&channel, EPOCH, 4, 100);
+        assert!(matches!(ahead, Ahead::Messages { last: Position { seq: 6, .. }, all: true }));
+        assert_eq!(messages, ["5", "6"]);
+        let (ahead, messages) = after(&channel, EPOCH, 3, 1);
+        assert!(matches!(ahead, Ahead::Messages { last: Position { seq: 4, .. }, all: false }));
+        assert_eq!(messages, ["4"]);
+    }
+
+    #[tokio::test]
+    async fn a_hole_or_a_new_life_sends_laggards_to_the_store() {
+        let channel = channel();
+        channel.deliver(EPOCH, &entries([4, 6]));
+        assert!(matches!(after(&channel, EPOCH, 4, 100).0, Ahead::Unknown));
+        assert_eq!(after(&channel, EPOCH, 5, 100).1, ["6"]);
+        channel.deliver(EPOCH, &entries([5, 6]));
+        assert_eq!(after(&channel, EPOCH, 5, 100).1, ["6"], "late copies change nothing");
+        channel.deliver(Epoch(8), &entries([1]));
+        assert!(matches!(after(&channel, EPOCH, 6, 100).0, Ahead::Unknown));
+        assert_eq!(after(&channel, Epoch(8), 0, 100).1, ["1"]);
+    }
+
+    #[tokio::test]
+    async fn a_ring_stays_within_its_bounds() {
+        let channel = channel();
+        channel.deliver(EPOCH, &entries(4..=4 + RING_ENTRIES as u64));
+        assert!(matches!(after(&channel, EPOCH, 3, 100).0, Ahead::Unknown));
+        assert!(matches!(after(&channel, EPOCH, 4, 100).0, Ahead::Messages { .. }));
+    }
+}

@@ -1,0 +1,111 @@
+//! A node's local fan-out: which receivers here follow which channels.
+//!
+//! A channel's entries are kept once, in a short ring; a receiver is told that there is news and reads on from its own
+//! cursor. So no receiver has a queue that could grow, and a message is shared by all that get it.
+
+mod channel;
+mod mailbox;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub(crate) use channel::{Ahead, Channel};
+pub(crate) use mailbox::{Follow, Mailbox, Refused};
+
+use crate::id::{ChannelName, NodeId};
+use crate::store::{Entry, Epoch, Position, Store, StoreError};
+
+/// The channels that a node follows.
+#[derive(Default)]
+pub(crate) struct Hub {
+    channels: Mutex<HashMap<ChannelName, Arc<Channel>>>,
+}
+
+/// How long a channel that nobody here follows is kept: polls come back.
+const LINGER: Duration = Duration::from_secs(30);
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ChannelName, Arc<Channel>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries came from the store.
+    pub(crate) fn deliver(&self, channel: &ChannelName, epoch: Epoch, entries: &[Entry]) {
+        let followed = self.lock().get(channel).map(Arc::clone);
+        if let Some(followed) = followed {
+            followed.deliver(epoch, entries);
+        }
+    }
+
+    /// Follows a channel from `from` on, or from now on where `from` is `None`; where it then stands.
+    pub(crate) async fn follow(
+        &self,
+        store: &dyn Store,
+        node: NodeId,
+        name: &ChannelName,
+        from: Option<Position>,
+        follower: NewFollower<'_>,
+    ) -> Result<Position, StoreError> {
+        let channel = Arc::clone(self.lock().entry(name.clone()).or_insert_with(|| {
+            Arc::new(Channel::new(name.clone()))
+        }));
+        // Added before the store is asked: whoever sweeps idle channels leaves this one alone.
+        let slot = follower.mailbox.reserve();
+        let id = channel.add(Arc::clone(follower.mailbox), slot, follower.limit);
+        let followed = channel
+            .followed
+            .get_or_try_init(|| async {
+                channel.start(store.follow(node, name).await?);
+                Ok::<_, StoreError>(())
+            })
+            .await;
+        if let Err(error) = followed {
+            channel.remove(id);
+            follower.mailbox.free(slot);
+            return Err(error);
+        }
+        let cursor = from.or_else(|| channel.head()).unwrap_or(Position { epoch: Epoch(0), seq: 0 });
+        let follow = Follow { channel, follower: id, generation: follower.generation, cursor };
+        follower.mailbox.insert(slot, follow);
+        Ok(cursor)
+    }
+
+    /// Ends all follows of a receiver.
+    pub(crate) fn unfollow_all(mailbox: &Mailbox) {
+        mailbox.follows().iter().for_each(Follow::end);
+    }
+
+    /// Takes out the channels that nobody has followed for a while.
+    pub(crate) fn take_idle(&self, now: Instant) -> Vec<ChannelName> {
+        let mut idle = Vec::new();
+        self.lock().retain(|name, channel| {
+            let keep = match channel.idle_since() {
+                Some(since) => now.duration_since(since) < LINGER || Arc::strong_count(channel) > 1,
+                None => true,
+            };
+            if !keep {
+                idle.push(name.clone());
+            }
+            keep
+        });
+        idle
+    }
+}
+
+impl Follow {
+    /// The channel forgets the receiver.
+    pub(crate) fn end(&self) {
+        self.channel.remove(self.follower);
+    }
+}
+
+/// Who begins to follow.
+pub(crate) struct NewFollower<'a> {
+    pub(crate) mailbox: &'a Arc<Mailbox>,
+    pub(crate) generation: u64,
+    /// Bytes that the channel may be ahead of it.
+    pub(crate) limit: usize,
+}

@@ -1,0 +1,185 @@
+//! Names of things, parsed once: channels, nodes, sessions, requests.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+/// The name of a channel: 1 to [`ChannelName::MAX_LEN`] bytes without control characters. Cloning is cheap.
+///
+/// ```
+/// use sockhop::ChannelName;
+///
+/// let room: ChannelName = "rooms/lobby".parse().unwrap();
+/// assert_eq!(room.as_str(), "rooms/lobby");
+/// assert!("".parse::<ChannelName>().is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelName(Arc<str>);
+
+/// Why a text is no channel name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidChannelName {
+    /// It is empty.
+    #[error("a channel name must not be empty")]
+    Empty,
+    /// It has more than [`ChannelName::MAX_LEN`] bytes.
+    #[error("a channel name of {0} bytes is longer than {max} bytes", max = ChannelName::MAX_LEN)]
+    TooLong(usize),
+    /// It holds a control character.
+    #[error("a channel name must not hold control characters")]
+    Control,
+}
+
+impl ChannelName {
+    /// Bytes that a name may have.
+    pub const MAX_LEN: usize = 512;
+
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// See [`InvalidChannelName`].
+    pub fn new(name: &str) -> Result<Self, InvalidChannelName> {
+        match name {
+            "" => Err(InvalidChannelName::Empty),
+            name if name.len() > Self::MAX_LEN => Err(InvalidChannelName::TooLong(name.len())),
+            name if name.chars().any(char::is_control) => Err(InvalidChannelName::Control),
+            name => Ok(Self(name.into())),
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for ChannelName {
+    type Err = InvalidChannelName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One server process: random, made anew at each start.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u64);
+
+impl NodeId {
+    /// A fresh id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({self})")
+    }
+}
+
+/// What stands for a client's session id in the store and in logs: a hash of the service and the id, since the id
+/// itself is the secret that authorises.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey([u8; 16]);
+
+impl SessionKey {
+    /// The key of the session `id` of `service`.
+    #[must_use]
+    pub fn of(service: &str, id: &str) -> Self {
+        Self(digest(&[service, id]))
+    }
+
+    /// A key that no id leads to.
+    pub(crate) fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// A number spread evenly over keys: which bucket or shard a session belongs to.
+    #[must_use]
+    pub fn bucket(&self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]])
+    }
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionKey({self})")
+    }
+}
+
+/// The balancer's name of a request, hashed: whatever it sends has one size here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// The id of a header's text.
+    #[must_use]
+    pub fn of(header: &str) -> Self {
+        Self(digest(&[header]))
+    }
+}
+
+fn digest(parts: &[&str]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash.finalize()[..16]);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channel_names_have_a_length_and_no_control_characters() {
+        assert_eq!(ChannelName::new(""), Err(InvalidChannelName::Empty));
+        assert_eq!(ChannelName::new(&"x".repeat(513)), Err(InvalidChannelName::TooLong(513)));
+        assert_eq!(ChannelName::new("a\nb"), Err(InvalidChannelName::Control));
+        assert!(ChannelName::new(&"é".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn the_same_id_in_two_services_is_two_sessions() {
+        assert_eq!(SessionKey::of("/echo", "a"), SessionKey::of("/echo", "a"));
+        assert_ne!(SessionKey::of("/echo", "a"), SessionKey::of("/chat", "a"));
+        assert_ne!(SessionKey::of("/a", "bc"), SessionKey::of("/ab", "c"));
+    }
+
+    #[test]
+    fn a_key_does_not_show_the_id() {
+        assert!(!format!("{:?}", SessionKey::of("/echo", "secret")).contains("secret"));
+    }
+}

@@ -1,0 +1,366 @@
+//! One server process: its store, its hub, its tasks, and how it ends.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use sockhop_transports::{CloseReason, Message};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::hub::Hub;
+use crate::id::{ChannelName, NodeId};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::service::ServiceState;
+use crate::session;
+use crate::store::{
+    Ended, Entry, Epoch, Hold, Holder, Inbox, MemoryStore, Publish, PublishError, Published, Retention, Signal, Store,
+};
+
+/// One server process, to which services belong. Cloning is cheap; all clones are the same node.
+///
+/// ```
+/// # tokio_test::block_on(async {
+/// let node = sockhop::Node::new();
+/// node.publish(&"news".parse().unwrap(), "hello").await.unwrap();
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) inner: Arc<NodeInner>,
+}
+
+pub(crate) struct NodeInner {
+    me: Weak<Self>,
+    pub(crate) id: NodeId,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Hub,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+    pub(crate) max_sessions: usize,
+    retention: Retention,
+    /// Sessions that this node has opened and nobody has closed.
+    sessions: AtomicUsize,
+    services: RwLock<HashMap<Arc<str>, Weak<ServiceState>>>,
+    tasks: TaskTracker,
+    /// Cancelled when the background tasks are to end.
+    stop: CancellationToken,
+    /// About to end.
+    leaving: AtomicBool,
+    /// Ending.
+    draining: AtomicBool,
+}
+
+/// Makes a [`Node`].
+#[derive(Debug)]
+pub struct NodeBuilder {
+    store: Option<Arc<dyn Store>>,
+    max_sessions: usize,
+    retention: Retention,
+}
+
+impl NodeBuilder {
+    /// Where channels and sessions live. Default: a new [`MemoryStore`].
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sessions that the node opens at most. Default 1,000,000. Clients beyond it get 503.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// How much of each channel is kept for sessions that are between two requests. See [`Retention::default`].
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Starts the node. Its background tasks run until [`Node::drain`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn build(self) -> Node {
+        let inner = Arc::new_cyclic(|me| NodeInner {
+            me: Weak::clone(me),
+            id: NodeId::random(),
+            store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
+            hub: Hub::default(),
+            registry: Registry::default(),
+            metrics: Metrics::new(),
+            max_sessions: self.max_sessions,
+            retention: self.retention,
+            sessions: AtomicUsize::new(0),
+            services: RwLock::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        });
+        let inbox: Arc<dyn Inbox> = inner.clone();
+        inner.store.join(inner.id, Arc::downgrade(&inbox));
+        inner.spawn_background();
+        Node { inner }
+    }
+}
+
+/// What a drain could not finish in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DrainReport {
+    /// Handler calls and connections that were still under way.
+    pub cut: usize,
+}
+
+impl Node {
+    /// A node with a store of its own in memory.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A node with other settings.
+    #[must_use]
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder { store: None, max_sessions: 1_000_000, retention: Retention::default() }
+    }
+
+    /// The node's random name.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.inner.id
+    }
+
+    /// Sessions that this node has opened and that are not over.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.inner.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Whether balancers should send clients here: false once the node is about to end.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.inner.leaving.load(Ordering::Acquire)
+    }
+
+    /// Says that the node is about to end. It serves as before, until [`drain`](Self::drain).
+    pub fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::Release);
+    }
+
+    /// Publishes a message to everybody who is subscribed to the channel.
+    ///
+    /// Needs no session. Resolves when the store has accepted the message; every session that is subscribed then gets
+    /// it, in the channel's order.
+    ///
+    /// # Errors
+    /// See [`PublishError`]: the message was refused, or nobody knows.
+    pub async fn publish(
+        &self,
+        channel: &ChannelName,
+        message: impl Into<Message>,
+    ) -> Result<Published, PublishError> {
+        self.publish_all(channel, &[message.into()]).await
+    }
+
+    /// Publishes messages in order, with nothing between them.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_all(
+        &self,
+        channel: &ChannelName,
+        messages: &[Message],
+    ) -> Result<Published, PublishError> {
+        let publish = Publish { channel, messages, retention: self.inner.retention, batch: None };
+        let published = self.inner.store.publish(publish).await?;
+        self.inner.metrics.published.increment(published.count);
+        Ok(published)
+    }
+
+    /// Ends the node: no session is opened any more, HTTP receivers get what waits for them and end properly,
+    /// WebSockets are closed in small batches over the first half of `timeout`, each with its close handshake. Sessions that cannot
+    /// go on elsewhere are closed with 4505. Resolves when all is done, or after `timeout`, saying what was cut.
+    pub async fn drain(&self, timeout: Duration) -> DrainReport {
+        let inner = &self.inner;
+        let deadline = Instant::now() + timeout;
+        self.leave();
+        inner.draining.store(true, Ordering::Release);
+        for ended in inner.store.retire(inner.id, CloseReason::GOING_AWAY).await {
+            inner.spawn_on_close(ended);
+        }
+        inner.registry.drain_receivers();
+        inner.close_sockets(timeout / 2).await;
+        inner.stop.cancel();
+        inner.tasks.close();
+        let finished = tokio::time::timeout_at(deadline, inner.tasks.wait()).await.is_ok();
+        DrainReport { cut: if finished { 0 } else { inner.tasks.len() } }
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("id", &self.inner.id).field("sessions", &self.sessions()).finish_non_exhaustive()
+    }
+}
+
+/// Sockets closed at once while draining, and how often.
+const DRAIN_BATCHES: usize = 20;
+/// How often idle channels are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How long another node may take to say whether a receiver is there.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
+
+impl NodeInner {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Runs a task that the node waits for when it ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime the process is ending, and nobody is left to tell.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.tasks.spawn_on(task, &runtime);
+        }
+    }
+
+    fn spawn_background(self: &Arc<Self>) {
+        let node = Arc::downgrade(self);
+        let store = Arc::clone(&self.store);
+        let stop = self.stop.clone();
+        self.spawn(async move {
+            while let Some(ended) = stop.run_until_cancelled(store.expired()).await {
+                let Some(node) = node.upgrade() else { break };
+                ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
+            }
+        });
+        let node = Arc::downgrade(self);
+        let stop = self.stop.clone();
+        self.spawn(async move {
+            while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
+                let Some(node) = node.upgrade() else { break };
+                for channel in node.hub.take_idle(Instant::now()) {
+                    node.store.unfollow(node.id, &channel).await;
+                }
+            }
+        });
+    }
+
+    /// Counts a session that opens; false if there is no room.
+    pub(crate) fn session_opened(&self) -> bool {
+        let opened = self
+            .sessions
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max_sessions).then_some(open + 1))
+            .is_ok();
+        if opened {
+            self.metrics.opened.increment(1);
+        }
+        opened
+    }
+
+    /// Counts a session that is over.
+    pub(crate) fn session_closed(&self, reason: &CloseReason) {
+        let count = |open: usize| Some(open.saturating_sub(1));
+        let _ = self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        self.metrics.closed(reason);
+    }
+
+    pub(crate) fn add_service(&self, service: &Arc<ServiceState>) {
+        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        services.insert(Arc::clone(&service.name), Arc::downgrade(service));
+    }
+
+    fn service(&self, name: &str) -> Option<Arc<ServiceState>> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).get(name)?.upgrade()
+    }
+
+    /// Runs the `on_close` of a session in a task.
+    pub(crate) fn spawn_on_close(self: &Arc<Self>, ended: Ended) {
+        match self.service(&ended.origin.service) {
+            Some(service) => {
+                let node = Arc::clone(self);
+                self.spawn(session::on_close(node, service, ended));
+            }
+            None => tracing::warn!(service = %ended.origin.service, "a session of a service that is gone has ended"),
+        }
+    }
+
+    /// Whether the receiver of an attachment is still there, as its node says.
+    pub(crate) async fn is_held(&self, holder: Holder) -> bool {
+        if holder.node == self.id {
+            return self.registry.stays(holder.hold).await;
+        }
+        let (ticket, answer) = self.registry.ask();
+        let asked = self.store.signal(holder.node, Signal::Ask(holder.hold, self.id, ticket)).await;
+        let answer = match asked {
+            Ok(()) => tokio::time::timeout(ANSWER_TIMEOUT, answer).await,
+            Err(_unreachable) => Ok(Ok(false)),
+        };
+        self.registry.answered(ticket, None);
+        matches!(answer, Ok(Ok(true)))
+    }
+
+    fn answer(self: &Arc<Self>, hold: Hold, asker: NodeId, ticket: u64) {
+        let node = Arc::clone(self);
+        self.spawn(async move {
+            let stays = node.registry.stays(hold).await;
+            if let Err(error) = node.store.signal(asker, Signal::Answer(ticket, stays)).await {
+                tracing::warn!(%error, "could not answer another node");
+            }
+        });
+    }
+
+    /// Closes all WebSockets, a few at a time.
+    async fn close_sockets(&self, within: Duration) {
+        let sockets = self.registry.sockets();
+        if sockets.is_empty() {
+            return;
+        }
+        let batch = sockets.len().div_ceil(DRAIN_BATCHES).max(50);
+        let pause = within / (sockets.len().div_ceil(batch) as u32);
+        for (index, sockets) in sockets.chunks(batch).enumerate() {
+            if index > 0 {
+                tokio::time::sleep(pause).await;
+            }
+            sockets.iter().for_each(|socket| {
+                socket.close(CloseReason::GOING_AWAY);
+            });
+        }
+    }
+}
+
+impl Inbox for NodeInner {
+    fn entries(&self, channel: &ChannelName, epoch: Epoch, entries: &[Entry]) {
+        self.hub.deliver(channel, epoch, entries);
+    }
+
+    fn signal(&self, signal: Signal) {
+        match signal {
+            Signal::Changed(hold) => self.registry.changed(hold),
+            Signal::Fenced(hold) => self.registry.fence(hold),
+            Signal::Answer(ticket, stays) => self.registry.answered(ticket, Some(stays)),
+            Signal::Ask(hold, asker, ticket) => {
+                if let Some(me) = self.me.upgrade() {
+                    me.answer(hold, asker, ticket);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The receivers that are attached on this node: where signals for them go.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use slab::Slab;
+use smallvec::SmallVec;
+use tokio::sync::{Notify, oneshot};
+
+use crate::hub::Mailbox;
+use crate::id::SessionKey;
+use crate::store::{Hold, shard_of};
+
+/// All receivers and sockets of a node.
+#[derive(Default)]
+pub(crate) struct Registry {
+    shards: [Mutex<HashMap<SessionKey, SmallVec<[Present; 1]>>>; SHARDS],
+    sockets: Mutex<Slab<Arc<Mailbox>>>,
+    tickets: AtomicU64,
+    /// Rung whenever a receiver leaves.
+    left: Notify,
+    /// Questions to other nodes that wait for their answer.
+    asked: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
+}
+
+const SHARDS: usize = 16;
+/// How long a receiver that seems to be there may take to turn out gone: its client's FIN may still be under way.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// One HTTP receiver.
+struct Present {
+    ticket: u64,
+    /// Known once the store has answered its attach.
+    hold: Option<Hold>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Registry {
+    fn shard(&self, key: SessionKey) -> MutexGuard<'_, HashMap<SessionKey, SmallVec<[Present; 1]>>> {
+        lock(&self.shards[shard_of(key, SHARDS)])
+    }
+
+    /// A receiver is about to attach: signals for the session reach it from now on.
+    pub(crate) fn enter(&self, key: SessionKey, mailbox: &Arc<Mailbox>) -> u64 {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let present = Present { ticket, hold: None, mailbox: Arc::clone(mailbox) };
+        self.shard(key).entry(key).or_default().push(present);
+        ticket
+    }
+
+    /// The receiver holds its session.
+    pub(crate) fn attached(&self, ticket: u64, hold: Hold) {
+        if let Some(receivers) = self.shard(hold.session.key).get_mut(&hold.session.key)
+            && let Some(present) = receivers.iter_mut().find(|present| present.ticket == ticket)
+        {
+            present.hold = Some(hold);
+        }
+    }
+
+    /// The receiver is gone, and the store knows.
+    pub(crate) fn leave(&self, key: SessionKey, ticket: u64) {
+        {
+            let mut shard = self.shard(key);
+            if let Some(receivers) = shard.get_mut(&key) {
+                receivers.retain(|present| present.ticket != ticket);
+                if receivers.is_empty() {
+                    shard.remove(&key);
+                }
+            }
+        }
+        self.left.notify_waiters();
+    }
+
+    /// The session has news for whoever holds it here.
+    pub(crate) fn changed(&self, hold: Hold) {
+        if let Some(receivers) = self.shard(hold.session.key).get(&hold.session.key) {
+            receivers.iter().for_each(|present| present.mailbox.changed());
+        }
+    }
+
+    /// Another attach has taken the session over.
+    pub(crate) fn fence(&self, hold: Hold) {
+        if let Some(receivers) = self.shard(hold.session.key).get(&hold.session.key) {
+            receivers.iter().filter(|present| present.hold == Some(hold)).for_each(|present| present.mailbox.fence());
+        }
+    }
+
+    fn is_present(&self, hold: Hold) -> bool {
+        let shard = self.shard(hold.session.key);
+        let receivers = shard.get(&hold.session.key);
+        receivers.is_some_and(|receivers| receivers.iter().any(|present| present.hold == Some(hold)))
+    }
+
+    /// Whether a receiver is here and stays so for a moment.
+    pub(crate) async fn stays(&self, hold: Hold) -> bool {
+        let gone = async {
+            loop {
+                let left = self.left.notified();
+                if !self.is_present(hold) {
+                    break;
+                }
+                left.await;
+            }
+        };
+        tokio::time::timeout(GRACE, gone).await.is_err()
+    }
+
+    /// A question for another node: its ticket, and where the answer arrives.
+    pub(crate) fn ask(&self) -> (u64, oneshot::Receiver<bool>) {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.asked).insert(ticket, sender);
+        (ticket, receiver)
+    }
+
+    /// The question is answered, or given up on.
+    pub(crate) fn answered(&self, ticket: u64, stays: Option<bool>) {
+        let sender = lock(&self.asked).remove(&ticket);
+        if let (Some(sender), Some(stays)) = (sender, stays) {
+            // Whoever asked may have gone away: then nobody wants to know.
+            let _ = sender.send(stays);
+        }
+    }
+
+    /// A WebSocket is there.
+    pub(crate) fn enter_socket(&self, mailbox: &Arc<Mailbox>) -> usize {
+        lock(&self.sockets).insert(Arc::clone(mailbox))
+    }
+
+    /// A WebSocket is gone.
+    pub(crate) fn leave_socket(&self, socket: usize) {
+        lock(&self.sockets).try_remove(socket);
+    }
+
+    /// The mailboxes of all WebSockets.
+    pub(crate) fn sockets(&self) -> Vec<Arc<Mailbox>> {
+        lock(&self.sockets).iter().map(|(_, mailbox)| Arc::clone(mailbox)).collect()
+    }
+
+    /// Tells all HTTP receivers that the node ends.
+    pub(crate) fn drain_receivers(&self) {
+        for shard in &self.shards {
+            lock(shard).values().flatten().for_each(|present| present.mailbox.drain());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

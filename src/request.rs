@@ -1,0 +1,98 @@
+//! The request that opened a session, as its handler may see it.
+
+use std::net::SocketAddr;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sockhop_transports::Transport;
+
+/// What is known of the request that opened a session. The session id, which authorises, is not in it.
+///
+/// ```no_run
+/// # fn greet(request: &sockhop::RequestInfo) -> String {
+/// format!("{} from {:?}, {:?}", request.transport(), request.remote(), request.header("user-agent"))
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestInfo {
+    transport: Transport,
+    path: Box<str>,
+    query: Box<str>,
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    remote: Option<SocketAddr>,
+}
+
+/// Headers that are kept unless the service says otherwise: those by which applications tell clients apart.
+pub(crate) const DEFAULT_HEADERS: [HeaderName; 9] = [
+    http::header::ACCEPT_LANGUAGE,
+    http::header::FORWARDED,
+    http::header::HOST,
+    http::header::ORIGIN,
+    http::header::REFERER,
+    http::header::USER_AGENT,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// Bytes of one header value that are kept at most; longer ones are left out.
+const HEADER_LIMIT: usize = 1024;
+
+impl RequestInfo {
+    pub(crate) fn new(
+        transport: Transport,
+        prefix: &str,
+        head: &Parts,
+        remote: Option<SocketAddr>,
+        kept: &[HeaderName],
+    ) -> Self {
+        let keep = |name: &HeaderName| {
+            let value = head.headers.get(name).filter(|value| value.len() <= HEADER_LIMIT)?;
+            // Copied: the original shares the connection's whole read buffer.
+            Some((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
+        Self {
+            transport,
+            path: prefix.into(),
+            query: head.uri.query().unwrap_or_default().into(),
+            headers: kept.iter().filter_map(keep).collect(),
+            remote,
+        }
+    }
+
+    /// The transport with which the session began. An HTTP session may go on over another.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The service's prefix: the part of the path that is not secret.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The raw query string, without `?`; empty where there is none.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// One of the headers that the service keeps, as text; `None` where it was not sent or is not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(kept, _)| kept.as_str() == name)?.1.to_str().ok()
+    }
+
+    /// All headers that the service keeps.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        self.headers.iter().cloned().collect()
+    }
+
+    /// The address of the client, or of the proxy before the server.
+    #[must_use]
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+}

@@ -1,0 +1,412 @@
+//! A service: a path prefix with a handler and options.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::{HeaderName, Request, Response};
+use sockhop_transports::{
+    Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Unavailable,
+};
+
+use crate::handler::{AnyHandler, Handler};
+use crate::id::{RequestId, SessionKey};
+use crate::node::{Node, NodeInner};
+use crate::request::{DEFAULT_HEADERS, RequestInfo};
+use crate::session::{self, HttpReceiver, LocalSocket, Presence, RunToEnd};
+use crate::store::{self, Attach, Begin, Begun, Origin, Own, Pending, SessionRef, Takeover};
+
+/// A SockJS service, ready to be mounted. Cloning is cheap.
+///
+/// As a warp filter:
+///
+/// ```
+/// use sockhop::{Handler, Node, Service, Session};
+/// use warp::Filter;
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     async fn on_message(&self, session: &Session, message: String) {
+///         let _ = session.send(message).await;
+///     }
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let node = Node::new();
+/// let echo = Service::builder("/echo", Echo).build(&node);
+/// let routes = echo.filter().or(warp::path("hello").map(|| "hello"));
+/// # let _ = routes;
+/// # });
+/// ```
+///
+/// It is a [`tower_service::Service`] as well, for axum and plain hyper: see `examples/axum.rs`.
+#[derive(Clone)]
+pub struct Service(SockJs<ServiceSessions>);
+
+/// What all sessions of a service share.
+pub(crate) struct ServiceState {
+    pub(crate) name: Arc<str>,
+    pub(crate) handler: Box<dyn AnyHandler>,
+    pub(crate) unread_limit: usize,
+    pub(crate) max_subscriptions: usize,
+    pub(crate) max_messages_per_second: Option<u32>,
+    disconnect_delay: Duration,
+    kept_headers: Vec<HeaderName>,
+}
+
+/// Makes a [`Service`]. Every option says its unit and default.
+pub struct ServiceBuilder {
+    prefix: String,
+    handler: Box<dyn AnyHandler>,
+    transports: Options,
+    unread_limit: usize,
+    max_subscriptions: usize,
+    max_messages_per_second: Option<u32>,
+    disconnect_delay: Duration,
+    kept_headers: Vec<HeaderName>,
+}
+
+impl std::fmt::Debug for ServiceBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceBuilder").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A service below `prefix` (`/echo`; empty for the root), whose sessions `handler` handles.
+    pub fn builder(prefix: impl Into<String>, handler: impl Handler) -> ServiceBuilder {
+        ServiceBuilder {
+            prefix: prefix.into(),
+            handler: Box::new(handler),
+            transports: Options::default(),
+            unread_limit: 1024 * 1024,
+            max_subscriptions: 1000,
+            max_messages_per_second: None,
+            disconnect_delay: Duration::from_secs(5),
+            kept_headers: DEFAULT_HEADERS.to_vec(),
+        }
+    }
+
+    /// The prefix, without a slash at its end.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.0.prefix()
+    }
+
+    /// Whether a path belongs to this service.
+    #[must_use]
+    pub fn serves(&self, path: &str) -> bool {
+        self.0.serves(path)
+    }
+
+    /// The service as a warp filter; requests for other paths are rejected, so that other filters can follow.
+    #[must_use]
+    pub fn filter(&self) -> warp::filters::BoxedFilter<(warp::reply::Response,)> {
+        self.0.filter()
+    }
+
+    /// Answers a request whose path belongs to the service; for those who accept connections themselves.
+    ///
+    /// # Errors
+    /// The connection is to be closed without a byte, so that the balancer repeats the request elsewhere.
+    pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<Body>, sockhop_transports::Unwritten>
+    where
+        B: http_body::Body<Data: bytes::Buf>,
+    {
+        self.0.respond(request).await
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("prefix", &self.prefix()).finish_non_exhaustive()
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for Service
+where
+    B: http_body::Body<Data: bytes::Buf + Send> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        tower_service::Service::<Request<B>>::poll_ready(&mut self.0, cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        tower_service::Service::call(&mut self.0, request)
+    }
+}
+
+impl ServiceBuilder {
+    /// Silence after which a client gets a heartbeat. Default 25 s; above 30 s jsonp clients give up.
+    #[must_use]
+    pub fn heartbeat(mut self, silence: Duration) -> Self {
+        self.transports.heartbeat = silence;
+        self
+    }
+
+    /// How long a session lives while its client is between two requests. Default 5 s. A short one loses sessions of
+    /// slow networks, a long one keeps what waits for clients that are gone.
+    #[must_use]
+    pub fn disconnect_delay(mut self, delay: Duration) -> Self {
+        self.disconnect_delay = delay;
+        self
+    }
+
+    /// Bytes after which a streaming response ends and the client opens its next. Default 128 KiB.
+    #[must_use]
+    pub fn response_limit(mut self, bytes: usize) -> Self {
+        self.transports.response_limit = bytes;
+        self
+    }
+
+    /// Bytes that may wait for a client, in its session's own frames or in one channel, before it counts as too slow
+    /// and is closed with 4501. Default 1 MiB.
+    #[must_use]
+    pub fn unread_limit(mut self, bytes: usize) -> Self {
+        self.unread_limit = bytes;
+        self
+    }
+
+    /// Bytes of one message from a client. Default 1 MiB. Longer ones: 413, on a WebSocket close code 1009.
+    #[must_use]
+    pub fn message_limit(mut self, bytes: usize) -> Self {
+        self.transports.message_limit = bytes;
+        self
+    }
+
+    /// Bytes of one request body. Default 4 MiB. Longer ones: 413.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.transports.body_limit = bytes;
+        self
+    }
+
+    /// Time in which a request body must have arrived. Default 30 s. Slower ones: 408.
+    #[must_use]
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.transports.body_timeout = time;
+        self
+    }
+
+    /// Messages that one client may send in a second; more close its session with 4502. Default: any number.
+    #[must_use]
+    pub fn max_messages_per_second(mut self, messages: Option<u32>) -> Self {
+        self.max_messages_per_second = messages;
+        self
+    }
+
+    /// Channels that one session may be subscribed to. Default 1,000.
+    #[must_use]
+    pub fn max_subscriptions(mut self, channels: usize) -> Self {
+        self.max_subscriptions = channels;
+        self
+    }
+
+    /// Whether the two websocket transports are offered. Default true.
+    #[must_use]
+    pub fn websocket(mut self, offered: bool) -> Self {
+        self.transports.websocket = offered;
+        self
+    }
+
+    /// Whether answers carry a `JSESSIONID` cookie, for balancers that are sticky by it. Default false.
+    #[must_use]
+    pub fn cookie_needed(mut self, needed: bool) -> Self {
+        self.transports.cookie_needed = needed;
+        self
+    }
+
+    /// Which pages may talk to the service. Default: all.
+    #[must_use]
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.transports.origins = origins;
+        self
+    }
+
+    /// Where the iframe page loads sockjs-client from: an absolute URL or a path on this server, of the very version
+    /// that the pages use.
+    #[must_use]
+    pub fn iframe_client_url(mut self, url: impl Into<String>) -> Self {
+        self.transports.iframe_client_url = url.into();
+        self
+    }
+
+    /// Time in which a WebSocket client must answer a ping. Default 10 s.
+    #[must_use]
+    pub fn pong_timeout(mut self, time: Duration) -> Self {
+        self.transports.pong_timeout = time;
+        self
+    }
+
+    /// The header by which a balancer names a request and its repeats; `None` where clients could forge it. Default
+    /// `x-request-id`.
+    #[must_use]
+    pub fn request_id_header(mut self, name: Option<HeaderName>) -> Self {
+        self.transports.request_id_header = name;
+        self
+    }
+
+    /// The headers that handlers see in [`RequestInfo`]. Default: `accept-language`, `forwarded`, `host`, `origin`,
+    /// `referer`, `user-agent`, `x-forwarded-for`, `x-forwarded-proto`, `x-real-ip`.
+    #[must_use]
+    pub fn keep_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.kept_headers = names.into_iter().collect();
+        self
+    }
+
+    /// Makes the service a part of a node.
+    #[must_use]
+    pub fn build(self, node: &Node) -> Service {
+        let prefix = self.prefix.trim_end_matches('/').to_owned();
+        let state = Arc::new(ServiceState {
+            name: prefix.as_str().into(),
+            handler: self.handler,
+            unread_limit: self.unread_limit,
+            max_subscriptions: self.max_subscriptions,
+            max_messages_per_second: self.max_messages_per_second,
+            disconnect_delay: self.disconnect_delay,
+            kept_headers: self.kept_headers,
+        });
+        node.inner.add_service(&state);
+        let sessions = ServiceSessions { node: Arc::clone(&node.inner), service: state };
+        Service(SockJs::new(prefix, self.transports, sessions))
+    }
+}
+
+/// The session layer behind a service's transports.
+struct ServiceSessions {
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
+}
+
+const STORE_FAILED: Unavailable = Unavailable("The session store cannot be reached.");
+const FULL: Unavailable = Unavailable("Too many sessions.");
+
+impl ServiceSessions {
+    fn origin(&self, request: &ClientRequest<'_>) -> Origin {
+        Origin {
+            service: Arc::clone(&self.service.name),
+            request: RequestInfo::new(
+                request.transport,
+                &self.service.name,
+                request.head,
+                request.remote,
+                &self.service.kept_headers,
+            ),
+            disconnect_delay: self.service.disconnect_delay,
+        }
+    }
+
+    /// How the session of a request begins, if there is room for it.
+    fn open(&self, request: &ClientRequest<'_>) -> Option<Origin> {
+        self.node.session_opened().then(|| self.origin(request))
+    }
+
+    fn key(&self, request: &ClientRequest<'_>) -> SessionKey {
+        SessionKey::of(&self.service.name, request.session)
+    }
+
+    async fn receiver(
+        &self,
+        presence: Presence,
+        hold: store::Hold,
+        pending: Pending,
+    ) -> Attached<HttpReceiver> {
+        match HttpReceiver::new(presence, Arc::clone(&self.service), hold, pending).await {
+            Ok(receiver) => Attached::Held(receiver),
+            Err(error) => {
+                tracing::warn!(%error, "could not follow a session's channels");
+                Attached::Unwritten
+            }
+        }
+    }
+}
+
+impl Sessions for ServiceSessions {
+    type Receiver = HttpReceiver;
+    type Socket = LocalSocket;
+
+    async fn attach(&self, request: ClientRequest<'_>) -> Attached<HttpReceiver> {
+        let node = &self.node;
+        let key = self.key(&request);
+        let presence = Presence::enter(node, key);
+        let create = || if node.is_draining() { None } else { self.open(&request) };
+        let mut takeover = Takeover::Never;
+        loop {
+            let request = request.request_id.map(RequestId::of);
+            let attach = Attach { key, node: node.id, request, takeover, create: &create };
+            match node.store.attach(attach).await {
+                Ok(store::Attached::Created(hold, origin)) => {
+                    let on_open =
+                        session::on_open(Arc::clone(node), Arc::clone(&self.service), origin, hold.session);
+                    let receiver = self.receiver(presence, hold, Pending { from: Own(0), ..Pending::default() }).await;
+                    node.spawn(on_open);
+                    return receiver;
+                }
+                Ok(store::Attached::Held(hold, pending)) => return self.receiver(presence, hold, pending).await,
+                Ok(store::Attached::Busy(holder)) => {
+                    // Only the holder's own word makes a second receiver one too many.
+                    if node.is_held(holder).await {
+                        return Attached::Refused(CloseReason::STILL_OPEN);
+                    }
+                    takeover = Takeover::From(holder.hold);
+                }
+                Ok(store::Attached::Full) if node.is_draining() => {
+                    return Attached::Refused(CloseReason::GOING_AWAY);
+                }
+                Ok(store::Attached::Full) => return Attached::Unavailable(FULL),
+                Err(error) => {
+                    tracing::warn!(%error, "could not attach a session");
+                    return Attached::Unavailable(STORE_FAILED);
+                }
+            }
+        }
+    }
+
+    async fn message_in(&self, request: ClientRequest<'_>, messages: Vec<String>) -> MessageIn {
+        let node = &self.node;
+        let begin = Begin {
+            key: self.key(&request),
+            node: node.id,
+            request: request.request_id.map(RequestId::of),
+            count: u32::try_from(messages.len()).unwrap_or(u32::MAX),
+            rate: self.service.max_messages_per_second,
+        };
+        match node.store.begin(begin).await {
+            Ok(Begun::Run { session, origin, attributes }) => {
+                let (owner, service) = (Arc::clone(node), Arc::clone(&self.service));
+                let work = session::on_messages(owner, service, origin, session, attributes, messages);
+                RunToEnd::new(node, work).await;
+                MessageIn::Done
+            }
+            Ok(Begun::Done | Begun::Closed) => MessageIn::Done,
+            Ok(Begun::TooMany(ended)) => {
+                // The client is told by its receiver: another status here would only read as a network failure.
+                ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
+                MessageIn::Done
+            }
+            Ok(Begun::Unknown) => MessageIn::Unknown,
+            Err(error) => {
+                tracing::warn!(%error, "could not hand in a message");
+                MessageIn::Unavailable(STORE_FAILED)
+            }
+        }
+    }
+
+    fn connect(&self, request: ClientRequest<'_>) -> Result<LocalSocket, Unavailable> {
+        let origin = self.open(&request).ok_or(FULL)?;
+        // The id in the URL is no identity: two WebSockets may have the same.
+        let session = SessionRef { key: SessionKey::random(), life: 0 };
+        Ok(LocalSocket::open(Arc::clone(&self.node), Arc::clone(&self.service), origin, session))
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.node.spawn(task);
+    }
+}

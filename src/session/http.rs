@@ -1,0 +1,270 @@
+//! Receivers of sessions in the store: one HTTP response each.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Receiver};
+
+use super::reader::{Missed, Reader};
+use crate::hub::{Hub, Mailbox, NewFollower};
+use crate::id::SessionKey;
+use crate::node::NodeInner;
+use crate::service::ServiceState;
+use crate::store::{Gone, Hold, Own, Pending, Sent, StoreError, Subscription};
+
+/// A receiver's place in the registry, from before its attach until the store knows that it is gone.
+pub(crate) struct Presence {
+    node: Arc<NodeInner>,
+    key: SessionKey,
+    ticket: u64,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+impl Presence {
+    pub(crate) fn enter(node: &Arc<NodeInner>, key: SessionKey) -> Self {
+        let mailbox = Arc::new(Mailbox::default());
+        let ticket = node.registry.enter(key, &mailbox);
+        Self { node: Arc::clone(node), key, ticket, mailbox }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        Hub::unfollow_all(&self.mailbox);
+        self.node.registry.leave(self.key, self.ticket);
+    }
+}
+
+/// A session held by one HTTP response.
+pub(crate) struct HttpReceiver {
+    hold: Hold,
+    service: Arc<ServiceState>,
+    reader: Reader,
+    /// `None` once it is let go.
+    presence: Option<Presence>,
+    /// Frames of the session's own that were handed out.
+    handed: Own,
+    opening: Opening,
+    /// Frames of the session's own that were not.
+    own: VecDeque<Message>,
+    closed: Option<CloseReason>,
+    /// The look at the store that its news asks for.
+    looking: Option<BoxFuture<'static, Result<Pending, Gone>>>,
+    /// News came while that look was under way, which may have been too early.
+    look_again: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Opening {
+    /// `o` comes first.
+    Due,
+    Done,
+}
+
+impl HttpReceiver {
+    /// A receiver that holds its session, and what the attach said waits for it.
+    pub(crate) async fn new(
+        presence: Presence,
+        service: Arc<ServiceState>,
+        hold: Hold,
+        pending: Pending,
+    ) -> Result<Self, StoreError> {
+        let node = Arc::clone(&presence.node);
+        node.registry.attached(presence.ticket, hold);
+        if node.is_draining() {
+            presence.mailbox.drain();
+        }
+        let reader = Reader::new(Arc::clone(&node), Arc::clone(&presence.mailbox));
+        let mut receiver = Self {
+            hold,
+            service,
+            reader,
+            presence: Some(presence),
+            // Where `o` is due, the messages that wait come behind it.
+            handed: pending.from.max(Own(1)),
+            opening: if pending.from == Own(0) { Opening::Due } else { Opening::Done },
+            own: VecDeque::new(),
+            closed: None,
+            looking: None,
+            look_again: false,
+        };
+        let limit = receiver.service.unread_limit;
+        follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await?;
+        receiver.apply(pending);
+        Ok(receiver)
+    }
+
+    fn node(&self) -> Option<&Arc<NodeInner>> {
+        self.presence.as_ref().map(|presence| &presence.node)
+    }
+
+    fn apply(&mut self, pending: Pending) {
+        let handed = self.handed.0 - pending.from.0.max(1);
+        self.own = pending.messages.into_iter().skip(handed as usize).collect();
+        self.closed = pending.closed;
+    }
+
+    /// Looks at the store, then follows what the session is subscribed to.
+    fn look(&self) -> Option<BoxFuture<'static, Result<Pending, Gone>>> {
+        let node = Arc::clone(self.node()?);
+        let mailbox = Arc::clone(&self.reader.mailbox);
+        let (hold, handed, limit) = (self.hold, self.handed, self.service.unread_limit);
+        Some(Box::pin(async move {
+            let pending = node.store.pending(hold, handed).await?;
+            follow(&node, &mailbox, &pending.subscriptions, limit).await?;
+            Ok(pending)
+        }))
+    }
+
+    /// Ends the session for a reason that only the receiver knows.
+    fn end_session(&mut self, reason: CloseReason) -> Poll<Next> {
+        if let Some(node) = self.node().map(Arc::clone) {
+            let session = self.hold.session;
+            let closing = Arc::clone(&node);
+            let closed = reason.clone();
+            node.spawn(async move {
+                match closing.store.close(session, closed).await {
+                    Ok(ended) => ended.into_iter().for_each(|ended| closing.spawn_on_close(ended)),
+                    Err(Gone::Over | Gone::Fenced) => {}
+                    Err(Gone::Store(error)) => tracing::warn!(%error, "could not close a session"),
+                }
+            });
+        }
+        Poll::Ready(Next::Frame(Frame::Close(reason)))
+    }
+
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Result<(), Fenced> {
+        let Some(looking) = &mut self.looking else { return Ok(()) };
+        let Poll::Ready(looked) = looking.as_mut().poll(cx) else { return Ok(()) };
+        self.looking = None;
+        match looked {
+            Ok(pending) => {
+                self.apply(pending);
+                Ok(())
+            }
+            Err(Gone::Over | Gone::Fenced) => Err(Fenced),
+            Err(Gone::Store(error)) => {
+                tracing::warn!(%error, "could not look at a session");
+                self.look_again = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Bytes of channel entries in one frame; the session's own frames all go into one.
+const BATCH: usize = 64 * 1024;
+
+impl Receiver for HttpReceiver {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if self.opening == Opening::Due {
+            self.opening = Opening::Done;
+            return Poll::Ready(Next::Frame(Frame::Open));
+        }
+        loop {
+            let news = self.reader.mailbox.listen(cx);
+            if news.fenced {
+                return Poll::Ready(Next::Fenced);
+            }
+            self.look_again |= news.changed;
+            if self.look_again && self.looking.is_none() {
+                self.look_again = false;
+                self.looking = self.look();
+            }
+            let before = self.looking.is_some();
+            if self.poll_look(cx) == Err(Fenced) {
+                return Poll::Ready(Next::Fenced);
+            }
+            if before && self.looking.is_none() {
+                continue;
+            }
+            let mut messages = Messages::new();
+            self.handed.0 += self.own.len() as u64;
+            messages.extend(self.own.drain(..));
+            let read = self.reader.poll(cx, BATCH, &mut messages);
+            if !messages.is_empty() {
+                return Poll::Ready(Next::Frame(Frame::Messages(messages)));
+            }
+            if self.looking.is_some() {
+                return Poll::Pending;
+            }
+            if let Some(reason) = self.closed.clone() {
+                return Poll::Ready(Next::Frame(Frame::Close(reason)));
+            }
+            if read == Err(Missed) {
+                return self.end_session(CloseReason::MISSED_MESSAGES);
+            }
+            if let Some(reason) = self.reader.mailbox.ending(true) {
+                return self.end_session(reason);
+            }
+            if news.draining {
+                return Poll::Ready(Next::End);
+            }
+            return Poll::Pending;
+        }
+    }
+
+    async fn release(mut self) -> Result<(), Fenced> {
+        let Some(presence) = self.presence.take() else { return Err(Fenced) };
+        let channel = |follow: crate::hub::Follow| (follow.channel.name().clone(), follow.generation, follow.cursor);
+        let channels = presence.mailbox.follows().into_iter().map(channel).collect();
+        let sent = Sent { own: self.handed, channels };
+        match presence.node.store.release(self.hold, sent).await {
+            Ok(()) => Ok(()),
+            Err(Gone::Over | Gone::Fenced) => Err(Fenced),
+            Err(Gone::Store(error)) => {
+                tracing::warn!(%error, "could not release a session");
+                Err(Fenced)
+            }
+        }
+    }
+}
+
+impl Drop for HttpReceiver {
+    fn drop(&mut self) {
+        let Some(presence) = self.presence.take() else { return };
+        let hold = self.hold;
+        let node = Arc::clone(&presence.node);
+        let losing = Arc::clone(&node);
+        node.spawn(async move {
+            match losing.store.lost(hold).await {
+                Ok(ended) => ended.into_iter().for_each(|ended| losing.spawn_on_close(ended)),
+                Err(Gone::Over | Gone::Fenced) => {}
+                Err(Gone::Store(error)) => tracing::warn!(%error, "could not end a session whose client is gone"),
+            }
+            // Only now: whoever waits for this receiver to go must find the session gone with it.
+            drop(presence);
+        });
+    }
+}
+
+/// Makes a mailbox follow what its session is subscribed to, and nothing else.
+async fn follow(
+    node: &NodeInner,
+    mailbox: &Arc<Mailbox>,
+    subscriptions: &[Subscription],
+    limit: usize,
+) -> Result<(), StoreError> {
+    let followed = mailbox.follows();
+    for follow in &followed {
+        let name = follow.channel.name();
+        let wanted = |wanted: &Subscription| wanted.channel == *name && wanted.generation == follow.generation;
+        if !subscriptions.iter().any(wanted)
+            && let Some(follow) = mailbox.remove(name)
+        {
+            follow.end();
+        }
+    }
+    for Subscription { channel, generation, cursor } in subscriptions {
+        let known = |follow: &crate::hub::Follow| {
+            follow.channel.name() == channel && follow.generation == *generation
+        };
+        if !followed.iter().any(known) {
+            let follower = NewFollower { mailbox, generation: *generation, limit };
+            node.hub.follow(&*node.store, node.id, channel, Some(*cursor), follower).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,407 @@
+//! Sessions as the application sees them, and how its handler is called for them.
+
+mod http;
+mod reader;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sockhop_transports::{CloseReason, Message};
+
+pub(crate) use http::{HttpReceiver, Presence};
+pub(crate) use socket::LocalSocket;
+
+use self::socket::Local;
+use crate::hub::Refused;
+use crate::id::ChannelName;
+use crate::node::NodeInner;
+use crate::request::RequestInfo;
+use crate::service::ServiceState;
+use crate::store::{Ended, Gone, Origin, Push, SessionRef, StoreError, SubscribeError};
+
+/// One conversation with one client, as its handler sees it. Cloning is cheap, and a clone may be kept: once the
+/// session is over, its methods say so.
+///
+/// ```
+/// use sockhop::{Handler, Session};
+///
+/// struct Greeter;
+///
+/// impl Handler for Greeter {
+///     async fn on_open(&self, session: &Session) {
+///         let _ = session.subscribe(&"news".parse().unwrap()).await;
+///         let _ = session.send("welcome").await;
+///     }
+///
+///     async fn on_message(&self, session: &Session, name: String) {
+///         if session.set_attribute("name", name).await.is_err() {
+///             return; // over
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
+    origin: Arc<Origin>,
+    session: SessionRef,
+    place: Place,
+    attributes: Mutex<BTreeMap<String, String>>,
+}
+
+/// Where the session's state is.
+enum Place {
+    /// In the store: any node can go on with it.
+    Store,
+    /// Here: it is a WebSocket, and ends with its connection.
+    Here(Local),
+}
+
+/// A message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The session is over.
+    #[error("the session is over")]
+    Over,
+    /// More waits for the client than the service allows; the session is over now.
+    #[error("the client is too slow, the session is over")]
+    TooSlow,
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Bytes that all attributes of a session may have, names and values together.
+const ATTRIBUTES_LIMIT: usize = 64 * 1024;
+
+/// An attribute was not set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttributeError {
+    /// The session is over.
+    #[error("the session is over")]
+    Over,
+    /// All attributes together would have more than 64 KiB.
+    #[error("the session's attributes would have {0} bytes, more than {ATTRIBUTES_LIMIT}")]
+    TooLarge(usize),
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Session {
+    fn new(
+        node: Arc<NodeInner>,
+        service: Arc<ServiceState>,
+        origin: Arc<Origin>,
+        session: SessionRef,
+        place: Place,
+        attributes: BTreeMap<String, String>,
+    ) -> Self {
+        Self(Arc::new(Inner { node, service, origin, session, place, attributes: Mutex::new(attributes) }))
+    }
+
+    /// What stands for the session in maps and logs. It is not the client's id, and authorises nothing.
+    #[must_use]
+    pub fn identity(&self) -> SessionRef {
+        self.0.session
+    }
+
+    /// The request that opened the session.
+    #[must_use]
+    pub fn request(&self) -> &RequestInfo {
+        &self.0.origin.request
+    }
+
+    /// Sends a message to this client. Resolves once it is sure to be delivered before any later one, unless the
+    /// session ends first.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(&self, message: impl Into<Message> + Send) -> Result<(), SendError> {
+        self.send_all(vec![message.into()]).await
+    }
+
+    /// Sends messages in order, with nothing between them.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_all(&self, messages: Vec<Message>) -> Result<(), SendError> {
+        let limit = self.0.service.unread_limit;
+        match &self.0.place {
+            Place::Here(local) => local.mailbox().push(messages, limit).map_err(|refused| match refused {
+                Refused::Over => SendError::Over,
+                Refused::TooSlow => SendError::TooSlow,
+            }),
+            Place::Store => match self.0.node.store.push(self.0.session, Push { messages, limit }).await {
+                Ok(None) => Ok(()),
+                Ok(Some(ended)) => {
+                    self.0.node.spawn_on_close(ended);
+                    Err(SendError::TooSlow)
+                }
+                Err(Gone::Store(error)) => Err(error.into()),
+                Err(Gone::Over | Gone::Fenced) => Err(SendError::Over),
+            },
+        }
+    }
+
+    /// Closes the session after what was sent. Closing one that is over does nothing.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    ///
+    /// ```
+    /// # use sockhop::{CloseReason, Session};
+    /// # async fn refuse(session: &Session) {
+    /// let reason = CloseReason::new(3000, "Go away!").unwrap();
+    /// let _ = session.close(reason).await;
+    /// # }
+    /// ```
+    pub async fn close(&self, reason: CloseReason) -> Result<(), StoreError> {
+        match &self.0.place {
+            Place::Here(local) => {
+                local.mailbox().close(reason);
+                Ok(())
+            }
+            Place::Store => match self.0.node.store.close(self.0.session, reason).await {
+                Ok(ended) => {
+                    ended.into_iter().for_each(|ended| self.0.node.spawn_on_close(ended));
+                    Ok(())
+                }
+                Err(Gone::Over | Gone::Fenced) => Ok(()),
+                Err(Gone::Store(error)) => Err(error),
+            },
+        }
+    }
+
+    /// Subscribes to a channel: the client gets every message published from now on, in the channel's order, also
+    /// while it is between two requests. Subscribing again starts anew from now.
+    ///
+    /// # Errors
+    /// See [`SubscribeError`].
+    pub async fn subscribe(&self, channel: &ChannelName) -> Result<(), SubscribeError> {
+        let Inner { node, service, .. } = &*self.0;
+        let most = service.max_subscriptions;
+        match &self.0.place {
+            Place::Here(local) => local.subscribe(node, channel, service.unread_limit, most).await,
+            Place::Store => {
+                let heads = node.store.heads(std::slice::from_ref(channel)).await?;
+                let head = heads.first().copied().ok_or_else(|| StoreError {
+                    operation: "heads",
+                    reason: "no head was answered".to_owned(),
+                })?;
+                node.store.subscribe(self.0.session, channel, head, most).await
+            }
+        }
+    }
+
+    /// Ends a subscription. Ending one that does not exist does nothing.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {
+        match &self.0.place {
+            Place::Here(local) => {
+                local.unsubscribe(channel);
+                Ok(())
+            }
+            Place::Store => match self.0.node.store.unsubscribe(self.0.session, channel).await {
+                Ok(()) | Err(Gone::Over | Gone::Fenced) => Ok(()),
+                Err(Gone::Store(error)) => Err(error),
+            },
+        }
+    }
+
+    /// An attribute of the session, as it was when the handler was called, with what was set through this handle
+    /// since.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        self.attributes().get(name).cloned()
+    }
+
+    /// Sets an attribute, which later handler calls see, on whatever node they run.
+    ///
+    /// # Errors
+    /// See [`AttributeError`].
+    pub async fn set_attribute(&self, name: &str, value: impl Into<String> + Send) -> Result<(), AttributeError> {
+        self.change_attribute(name, Some(value.into())).await
+    }
+
+    /// Removes an attribute.
+    ///
+    /// # Errors
+    /// See [`AttributeError`].
+    pub async fn remove_attribute(&self, name: &str) -> Result<(), AttributeError> {
+        self.change_attribute(name, None).await
+    }
+
+    async fn change_attribute(&self, name: &str, value: Option<String>) -> Result<(), AttributeError> {
+        {
+            let attributes = self.attributes();
+            let others: usize =
+                attributes.iter().filter(|(known, _)| *known != name).map(|(name, value)| name.len() + value.len()).sum();
+            let size = others + value.as_ref().map_or(0, |value| name.len() + value.len());
+            if size > ATTRIBUTES_LIMIT {
+                return Err(AttributeError::TooLarge(size));
+            }
+        }
+        match &self.0.place {
+            Place::Here(local) if local.mailbox().is_closed() => return Err(AttributeError::Over),
+            Place::Here(_) => {}
+            Place::Store => match self.0.node.store.set_attribute(self.0.session, name, value.clone()).await {
+                Ok(()) => {}
+                Err(Gone::Over | Gone::Fenced) => return Err(AttributeError::Over),
+                Err(Gone::Store(error)) => return Err(error.into()),
+            },
+        }
+        let mut attributes = self.attributes();
+        match value {
+            Some(value) => attributes.insert(name.to_owned(), value),
+            None => attributes.remove(name),
+        };
+        Ok(())
+    }
+
+    fn attributes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.attributes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("identity", &self.0.session)
+            .field("service", &self.0.origin.service)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.session == other.0.session
+    }
+}
+
+impl Eq for Session {}
+
+/// One call of a handler. A panic in it ends the session, not the server.
+async fn call(session: &Session, call: BoxFuture<'_, ()>) {
+    if AssertUnwindSafe(call).catch_unwind().await.is_err() {
+        let Inner { node, service, .. } = &*session.0;
+        node.metrics.handler_panics.increment(1);
+        tracing::error!(service = %service.name, session = ?session.identity(), "the handler panicked");
+        if let Err(error) = session.close(CloseReason::INTERNAL_ERROR).await {
+            tracing::error!(%error, "could not close the session whose handler panicked");
+        }
+    }
+}
+
+/// Hands messages to the handler, in order, until the session is over.
+async fn hand_in(session: &Session, messages: Vec<String>) {
+    let Inner { node, service, .. } = &*session.0;
+    node.metrics.messages_in.increment(messages.len() as u64);
+    for message in messages {
+        call(session, service.handler.on_message(session, message)).await;
+        if matches!(&session.0.place, Place::Here(local) if local.mailbox().is_closed()) {
+            break;
+        }
+    }
+}
+
+/// Runs the first handler call of a session in the store.
+pub(crate) async fn on_open(
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
+    origin: Arc<Origin>,
+    session: SessionRef,
+) {
+    let session = Session::new(node, service, origin, session, Place::Store, BTreeMap::new());
+    call(&session, session.0.service.handler.on_open(&session)).await;
+    finish(&session).await;
+}
+
+/// Runs the handler for messages to a session in the store.
+pub(crate) async fn on_messages(
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
+    origin: Arc<Origin>,
+    session: SessionRef,
+    attributes: BTreeMap<String, String>,
+    messages: Vec<String>,
+) {
+    let session = Session::new(node, service, origin, session, Place::Store, attributes);
+    hand_in(&session, messages).await;
+    finish(&session).await;
+}
+
+async fn finish(session: &Session) {
+    let Inner { node, service, .. } = &*session.0;
+    if let Some(ended) = node.store.finish(session.identity()).await {
+        on_close(Arc::clone(node), Arc::clone(service), ended).await;
+    }
+}
+
+/// Runs the last handler call of a session in the store.
+pub(crate) async fn on_close(node: Arc<NodeInner>, service: Arc<ServiceState>, ended: Ended) {
+    let Ended { session, origin, attributes, reason } = ended;
+    let session = Session::new(node, service, origin, session, Place::Store, attributes);
+    closed(&session, &reason).await;
+}
+
+/// Tells log, counters and handler that a session is over.
+async fn closed(session: &Session, reason: &CloseReason) {
+    let Inner { node, service, .. } = &*session.0;
+    let (name, code, text) = (&service.name, reason.code(), reason.text());
+    let identity = session.identity();
+    if reason.is_limit() {
+        tracing::warn!(service = %name, session = ?identity, code, reason = ?text, remote = ?session.request().remote(), "session closed");
+    } else {
+        tracing::debug!(service = %name, session = ?identity, code, reason = ?text, "session closed");
+    }
+    node.session_closed(reason);
+    call(session, service.handler.on_close(session, reason)).await;
+}
+
+/// Work that goes on by itself when whoever waits for it goes away.
+pub(crate) struct RunToEnd {
+    work: Option<BoxFuture<'static, ()>>,
+    node: Arc<NodeInner>,
+}
+
+impl RunToEnd {
+    pub(crate) fn new(node: &Arc<NodeInner>, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { work: Some(Box::pin(work)), node: Arc::clone(node) }
+    }
+}
+
+impl Future for RunToEnd {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.work else { return Poll::Ready(()) };
+        let polled = work.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl Drop for RunToEnd {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.node.spawn(work);
+        }
+    }
+}

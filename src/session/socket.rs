@@ -1,0 +1,168 @@
+//! Sessions of WebSockets: the connection is the session, so they live in memory alone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sockhop_transports::{CloseReason, Frame, Messages, Next, Room, Socket};
+use tokio::time::Instant;
+
+use super::reader::{Missed, Reader};
+use super::{Place, Session, call, closed, hand_in};
+use crate::hub::{Hub, Mailbox, NewFollower};
+use crate::id::ChannelName;
+use crate::node::NodeInner;
+use crate::service::ServiceState;
+use crate::store::{Origin, SessionRef, SubscribeError};
+
+/// The state of a session that is nowhere but here.
+pub(super) struct Local {
+    mailbox: Arc<Mailbox>,
+    generations: AtomicU64,
+    rate: Mutex<Option<(Instant, u32)>>,
+}
+
+impl Local {
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    pub(super) async fn subscribe(
+        &self,
+        node: &NodeInner,
+        channel: &ChannelName,
+        limit: usize,
+        most: usize,
+    ) -> Result<(), SubscribeError> {
+        if self.mailbox.is_closed() {
+            return Err(SubscribeError::Over);
+        }
+        self.unsubscribe(channel);
+        if self.mailbox.follows().len() >= most {
+            return Err(SubscribeError::TooMany(most));
+        }
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        let follower = NewFollower { mailbox: &self.mailbox, generation, limit };
+        node.hub.follow(&*node.store, node.id, channel, None, follower).await?;
+        if self.mailbox.is_closed() {
+            self.unsubscribe(channel);
+            return Err(SubscribeError::Over);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&self, channel: &ChannelName) {
+        if let Some(follow) = self.mailbox.remove(channel) {
+            follow.end();
+        }
+    }
+
+    /// Counts messages of the running second; false if they are too many.
+    fn admit(&self, count: usize, most: Option<u32>) -> bool {
+        let Some(most) = most else { return true };
+        let now = Instant::now();
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, before) = rate.filter(|(since, _)| now - *since < Duration::from_secs(1)).unwrap_or((now, 0));
+        let count = before.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        *rate = Some((since, count));
+        count <= most
+    }
+}
+
+/// A WebSocket's session, as its transport drives it.
+pub(crate) struct LocalSocket {
+    session: Session,
+    reader: Reader,
+    /// The socket's place in the registry.
+    present: usize,
+}
+
+/// Bytes put into one frame for a WebSocket: what its write buffer may keep.
+const BATCH: usize = 16 * 1024;
+
+impl LocalSocket {
+    pub(crate) fn open(
+        node: Arc<NodeInner>,
+        service: Arc<ServiceState>,
+        origin: Origin,
+        session: SessionRef,
+    ) -> Self {
+        let mailbox = Arc::new(Mailbox::default());
+        let present = node.registry.enter_socket(&mailbox);
+        if node.is_draining() {
+            mailbox.close(CloseReason::GOING_AWAY);
+        }
+        let local =
+            Local { mailbox: Arc::clone(&mailbox), generations: AtomicU64::new(0), rate: Mutex::new(None) };
+        let reader = Reader::new(Arc::clone(&node), mailbox);
+        let place = Place::Here(local);
+        let session = Session::new(node, service, Arc::new(origin), session, place, BTreeMap::new());
+        Self { session, reader, present }
+    }
+
+    fn local(&self) -> &Local {
+        match &self.session.0.place {
+            Place::Here(local) => local,
+            Place::Store => unreachable!("a socket's session is made with a local place"),
+        }
+    }
+}
+
+impl Socket for LocalSocket {
+    fn poll_next(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next> {
+        let mailbox = &self.reader.mailbox;
+        mailbox.listen(cx);
+        if let Some(reason) = mailbox.ending(true) {
+            return Poll::Ready(Next::Frame(Frame::Close(reason)));
+        }
+        if room == Room::Blocked {
+            return Poll::Pending;
+        }
+        let mut messages = Messages::new();
+        let taken = mailbox.take_own(BATCH, &mut messages);
+        let read = if taken < BATCH { self.reader.poll(cx, BATCH, &mut messages) } else { Ok(()) };
+        if !messages.is_empty() {
+            return Poll::Ready(Next::Frame(Frame::Messages(messages)));
+        }
+        if read == Err(Missed) {
+            return Poll::Ready(Next::Frame(Frame::Close(CloseReason::MISSED_MESSAGES)));
+        }
+        match self.reader.mailbox.ending(false) {
+            Some(reason) => Poll::Ready(Next::Frame(Frame::Close(reason))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn opened(&self) -> BoxFuture<'static, ()> {
+        let session = self.session.clone();
+        Box::pin(async move { call(&session, session.0.service.handler.on_open(&session)).await })
+    }
+
+    fn message_in(&self, messages: Vec<String>) -> BoxFuture<'static, ()> {
+        let session = self.session.clone();
+        if !self.local().admit(messages.len(), session.0.service.max_messages_per_second) {
+            self.local().mailbox.close(CloseReason::TOO_MANY_MESSAGES);
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(async move { hand_in(&session, messages).await })
+    }
+
+    async fn ended(self, reason: CloseReason) {
+        // Closed before, for its own reason, unless the connection came to its end first.
+        self.local().mailbox.close(reason.clone());
+        let reason = self.local().mailbox.end_reason().unwrap_or(reason);
+        closed(&self.session, &reason).await;
+    }
+}
+
+impl Drop for LocalSocket {
+    fn drop(&mut self) {
+        let mailbox = &self.local().mailbox;
+        mailbox.close(CloseReason::INTERRUPTED);
+        Hub::unfollow_all(mailbox);
+        self.session.0.node.registry.leave_socket(self.present);
+    }
+}

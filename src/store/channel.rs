@@ -1,0 +1,124 @@
+//! Channels: logs, positions, publishing.
+
+use std::fmt;
+use std::time::Duration;
+
+use sockhop_transports::Message;
+
+use super::StoreError;
+use crate::id::{ChannelName, NodeId};
+
+/// One life of a channel's log. Positions of different epochs cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// A fresh epoch.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+/// The place of an entry in its channel; as a cursor, the last entry that was received.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The log's life.
+    pub epoch: Epoch,
+    /// Counts the entries of that life, from 1; 0 is before the first.
+    pub seq: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.epoch.0, self.seq)
+    }
+}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Position({self})")
+    }
+}
+
+/// One message in a channel.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its place in the log's life.
+    pub seq: u64,
+    /// The message, encoded once.
+    pub message: Message,
+}
+
+/// Entries read from a channel.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// The life they belong to.
+    pub epoch: Epoch,
+    /// In order, without a hole.
+    pub entries: Vec<Entry>,
+    /// Whether entries after the position asked for are gone, or may be.
+    pub gap: bool,
+}
+
+/// How much of a channel is kept: what is older than any of the three limits goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of their frames.
+    pub bytes: usize,
+    /// Time since they were published.
+    pub age: Duration,
+}
+
+impl Default for Retention {
+    /// 16,384 entries, 1 MiB, five minutes.
+    fn default() -> Self {
+        Self { entries: 16_384, bytes: 1024 * 1024, age: Duration::from_secs(300) }
+    }
+}
+
+/// Names a set of messages that one node publishes to one channel, so that publishing them again is safe. A node's
+/// numbers for a channel rise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Who publishes.
+    pub node: NodeId,
+    /// Which of its batches.
+    pub number: u64,
+}
+
+/// What to publish.
+#[derive(Debug)]
+pub struct Publish<'a> {
+    /// Where.
+    pub channel: &'a ChannelName,
+    /// What, in order.
+    pub messages: &'a [Message],
+    /// How much of the channel is kept.
+    pub retention: Retention,
+    /// The name under which a retry is safe; without one, a retry may publish twice.
+    pub batch: Option<Batch>,
+}
+
+/// Messages were accepted, at these positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The position of the last of them.
+    pub last: Position,
+    /// How many they were.
+    pub count: u64,
+}
+
+/// Messages were not, or perhaps not, accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// They were not.
+    #[error("refused: {0}")]
+    Refused(StoreError),
+    /// Nobody knows: only a retry of the same batch is safe.
+    #[error("outcome unknown: {0}")]
+    Unknown(StoreError),
+}

@@ -1,0 +1,451 @@
+//! The store of one process: everything in memory, gone with it.
+//!
+//! It is the reference of what a [`Store`] does, and a product: a single node needs no other. Several nodes of one
+//! process may share it.
+
+mod log;
+mod record;
+
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{BinaryHeap, HashMap};
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sockhop_transports::CloseReason;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use self::log::Log;
+use self::record::{Lost, Outcome, Record, Wish};
+use super::{
+    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Holder, Inbox, Own, Pending, Position, Publish,
+    PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, shard_of,
+};
+use crate::id::{ChannelName, NodeId, SessionKey};
+
+/// A [`Store`] in the memory of this process.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sockhop::{Node, store::MemoryStore};
+///
+/// # tokio_test::block_on(async {
+/// let store = Arc::new(MemoryStore::new());
+/// let node = Node::builder().store(store).build();
+/// # });
+/// ```
+#[derive(Default)]
+pub struct MemoryStore {
+    shards: [Mutex<Shard>; SHARDS],
+    channels: Mutex<HashMap<ChannelName, Arc<Mutex<Log>>>>,
+    nodes: RwLock<HashMap<NodeId, Weak<dyn Inbox>>>,
+    lives: AtomicU64,
+    /// Sessions that wait for their deadline.
+    timed: AtomicUsize,
+    first_timed: Notify,
+}
+
+const SHARDS: usize = 16;
+/// How finely deadlines are kept.
+const TICK: Duration = Duration::from_millis(20);
+/// Ticks between two looks at the channels' ages.
+const SWEEP_TICKS: u32 = 250;
+
+#[derive(Default)]
+struct Shard {
+    records: HashMap<SessionKey, Record>,
+    /// Sessions that are gone but for a handler call under way, by their life.
+    ending: HashMap<u64, Record>,
+    timers: BinaryHeap<Reverse<(Instant, SessionRef)>>,
+}
+
+impl Shard {
+    /// The session, also when only its last handler call is left of it.
+    fn find(&mut self, session: SessionRef) -> Result<&mut Record, Gone> {
+        match self.records.get_mut(&session.key) {
+            Some(record) if record.session == session => Ok(record),
+            _ => self.ending.get_mut(&session.life).ok_or(Gone::Over),
+        }
+    }
+
+    /// Frees the key of a session that is over; its record stays while a handler call owes the `on_close`.
+    fn remove(&mut self, key: SessionKey) {
+        if let Some(record) = self.records.remove(&key)
+            && record.owes_on_close()
+        {
+            self.ending.insert(record.session.life, record);
+        }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sessions that the store knows, closing ones among them.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).records.len()).sum()
+    }
+
+    fn shard(&self, key: SessionKey) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[shard_of(key, SHARDS)])
+    }
+
+    fn log(&self, channel: &ChannelName) -> Arc<Mutex<Log>> {
+        let mut channels = lock(&self.channels);
+        match channels.get(channel) {
+            Some(log) => Arc::clone(log),
+            None => {
+                let log = Arc::new(Mutex::new(Log::new(Instant::now())));
+                channels.insert(channel.clone(), Arc::clone(&log));
+                log
+            }
+        }
+    }
+
+    fn inbox(&self, node: NodeId) -> Option<Arc<dyn Inbox>> {
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node)?.upgrade()
+    }
+
+    fn tell(&self, node: NodeId, signal: Signal) {
+        if let Some(inbox) = self.inbox(node) {
+            inbox.signal(signal);
+        }
+    }
+
+    /// Tells the holder of a changed session, if it has one.
+    fn changed(&self, holder: Option<Holder>) {
+        if let Some(holder) = holder {
+            self.tell(holder.node, Signal::Changed(holder.hold));
+        }
+    }
+
+    /// Lets a detached session's time run.
+    fn start_timer(&self, shard: &mut Shard, key: SessionKey) {
+        let Some(record) = shard.records.get_mut(&key) else { return };
+        let Some(deadline) = record.deadline() else { return };
+        if !record.timed {
+            record.timed = true;
+            let session = record.session;
+            shard.timers.push(Reverse((deadline, session)));
+            if self.timed.fetch_add(1, Ordering::Relaxed) == 0 {
+                self.first_timed.notify_one();
+            }
+        }
+    }
+
+    /// Takes the sessions whose time is up.
+    fn take_expired(&self, now: Instant) -> Vec<Ended> {
+        let mut expired = Vec::new();
+        for shard in &self.shards {
+            let shard = &mut *lock(shard);
+            while let Some(Reverse((due, session))) = shard.timers.peek().copied() {
+                if due > now {
+                    break;
+                }
+                shard.timers.pop();
+                self.timed.fetch_sub(1, Ordering::Relaxed);
+                let Some(record) = shard.records.get_mut(&session.key) else { continue };
+                if record.session != session {
+                    continue;
+                }
+                record.timed = false;
+                match record.deadline() {
+                    None => {}
+                    Some(deadline) if deadline > now => self.start_timer(shard, session.key),
+                    Some(_) => {
+                        expired.extend(record.end(CloseReason::CLIENT_GONE));
+                        shard.remove(session.key);
+                    }
+                }
+            }
+        }
+        expired
+    }
+
+    /// Drops what channels need not keep.
+    fn sweep(&self, now: Instant) {
+        lock(&self.channels).retain(|_, log| {
+            let mut kept = lock(log);
+            kept.trim(now);
+            let shared = Arc::strong_count(log) > 1;
+            shared || !kept.is_abandoned(now)
+        });
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn join(&self, node: NodeId, inbox: Weak<dyn Inbox>) {
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner).insert(node, inbox);
+    }
+
+    async fn retire(&self, node: NodeId, reason: CloseReason) -> Vec<Ended> {
+        let last = {
+            let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+            nodes.keys().all(|known| *known == node) || {
+                nodes.remove(&node);
+                false
+            }
+        };
+        let mut ended = Vec::new();
+        if last {
+            for shard in &self.shards {
+                let holders: Vec<_> = lock(shard)
+                    .records
+                    .values_mut()
+                    .map(|record| {
+                        ended.extend(record.end(reason.clone()));
+                        record.holder()
+                    })
+                    .collect();
+                holders.into_iter().for_each(|holder| self.changed(holder));
+            }
+        }
+        ended
+    }
+
+    async fn publish(&self, publish: Publish<'_>) -> Result<Published, PublishError> {
+        let log = self.log(publish.channel);
+        let mut log = lock(&log);
+        let (published, entries) = log.publish(&publish, Instant::now());
+        if !entries.is_empty() {
+            // Under the lock: inboxes get a channel's entries in order.
+            for node in log.followers.keys() {
+                if let Some(inbox) = self.inbox(*node) {
+                    inbox.entries(publish.channel, log.epoch(), &entries);
+                }
+            }
+        }
+        Ok(published)
+    }
+
+    async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {
+        let log = self.log(channel);
+        let mut log = lock(&log);
+        log.touch(Instant::now());
+        Ok(log.read(after, bytes))
+    }
+
+    async fn heads(&self, channels: &[ChannelName]) -> Result<Vec<Position>, StoreError> {
+        Ok(channels.iter().map(|channel| lock(&self.log(channel)).head()).collect())
+    }
+
+    async fn follow(&self, node: NodeId, channel: &ChannelName) -> Result<Position, StoreError> {
+        let log = self.log(channel);
+        let mut log = lock(&log);
+        log.touch(Instant::now());
+        *log.followers.entry(node).or_default() += 1;
+        Ok(log.head())
+    }
+
+    async fn unfollow(&self, node: NodeId, channel: &ChannelName) {
+        let log = self.log(channel);
+        let mut log = lock(&log);
+        log.touch(Instant::now());
+        if let Some(count) = log.followers.get_mut(&node) {
+            *count -= 1;
+            if *count == 0 {
+                log.followers.remove(&node);
+            }
+        }
+    }
+
+    async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {
+        let mut shard = self.shard(attach.key);
+        match shard.records.entry(attach.key) {
+            MapEntry::Vacant(vacant) => {
+                let Some(origin) = (attach.create)() else { return Ok(Attached::Full) };
+                let life = self.lives.fetch_add(1, Ordering::Relaxed);
+                let origin = Arc::new(origin);
+                let session = SessionRef { key: attach.key, life };
+                let record = vacant.insert(Record::new(session, Arc::clone(&origin), &attach));
+                Ok(Attached::Created(record.hold(), origin))
+            }
+            MapEntry::Occupied(mut known) => match known.get_mut().attach(&attach) {
+                Outcome::Busy(holder) => Ok(Attached::Busy(holder)),
+                Outcome::Held(hold, pending, fenced) => {
+                    drop(shard);
+                    if let Some(fenced) = fenced {
+                        self.tell(fenced.node, Signal::Fenced(fenced.hold));
+                    }
+                    Ok(Attached::Held(hold, pending))
+                }
+            },
+        }
+    }
+
+    async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone> {
+        self.shard(hold.session.key).find(hold.session)?.pending(hold, own)
+    }
+
+    async fn release(&self, hold: Hold, sent: Sent) -> Result<(), Gone> {
+        let mut shard = self.shard(hold.session.key);
+        shard.find(hold.session)?.release(hold, sent, Instant::now())?;
+        self.start_timer(&mut shard, hold.session.key);
+        Ok(())
+    }
+
+    async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone> {
+        let mut shard = self.shard(hold.session.key);
+        match shard.find(hold.session)?.lost(hold, Instant::now())? {
+            Lost::Session(ended) => {
+                shard.remove(hold.session.key);
+                Ok(ended)
+            }
+            Lost::Receiver => {
+                self.start_timer(&mut shard, hold.session.key);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone> {
+        let mut shard = self.shard(session.key);
+        let record = shard.find(session)?;
+        let ended = match record.push(push)? {
+            true => record.end(CloseReason::TOO_SLOW),
+            false => None,
+        };
+        let holder = record.holder();
+        drop(shard);
+        self.changed(holder);
+        Ok(ended)
+    }
+
+    async fn close(&self, session: SessionRef, reason: CloseReason) -> Result<Option<Ended>, Gone> {
+        let mut shard = self.shard(session.key);
+        let record = shard.find(session)?;
+        if !record.is_open() {
+            return Err(Gone::Over);
+        }
+        let ended = record.end(reason);
+        let holder = record.holder();
+        drop(shard);
+        self.changed(holder);
+        Ok(ended)
+    }
+
+    async fn subscribe(
+        &self,
+        session: SessionRef,
+        channel: &ChannelName,
+        at: Position,
+        most: usize,
+    ) -> Result<(), SubscribeError> {
+        let mut shard = self.shard(session.key);
+        let record = shard.find(session).map_err(|_| SubscribeError::Over)?;
+        record.subscribe(channel, at, most)?;
+        let holder = record.holder();
+        drop(shard);
+        self.changed(holder);
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone> {
+        let mut shard = self.shard(session.key);
+        let record = shard.find(session)?;
+        record.unsubscribe(channel)?;
+        let holder = record.holder();
+        drop(shard);
+        self.changed(holder);
+        Ok(())
+    }
+
+    async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone> {
+        let mut shard = self.shard(session.key);
+        let record = shard.find(session)?;
+        if !record.is_open() {
+            return Err(Gone::Over);
+        }
+        match value {
+            Some(value) => record.attributes.insert(name.to_owned(), value),
+            None => record.attributes.remove(name),
+        };
+        Ok(())
+    }
+
+    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+        loop {
+            let busy = {
+                let mut shard = self.shard(begin.key);
+                let Some(record) = shard.records.get_mut(&begin.key) else { return Ok(Begun::Unknown) };
+                match record.begin(begin.request, begin.count, begin.rate, Instant::now()) {
+                    Wish::Run => {
+                        return Ok(Begun::Run {
+                            session: record.session,
+                            origin: Arc::clone(&record.origin),
+                            attributes: record.attributes.clone(),
+                        });
+                    }
+                    Wish::Done => return Ok(Begun::Done),
+                    Wish::Closed => return Ok(Begun::Closed),
+                    Wish::TooMany => {
+                        let ended = record.end(CloseReason::TOO_MANY_MESSAGES);
+                        let holder = record.holder();
+                        drop(shard);
+                        self.changed(holder);
+                        return Ok(Begun::TooMany(ended));
+                    }
+                    // Made under the lock, so that no end of the running call is missed.
+                    Wish::Wait(busy) => busy.notified_owned(),
+                }
+            };
+            busy.await;
+        }
+    }
+
+    async fn finish(&self, session: SessionRef) -> Option<Ended> {
+        let mut shard = self.shard(session.key);
+        let ended = shard.find(session).ok()?.finish();
+        shard.ending.remove(&session.life);
+        ended
+    }
+
+    async fn expired(&self) -> Vec<Ended> {
+        let mut tick = 0;
+        loop {
+            let waits = self.timed.load(Ordering::Relaxed) > 0;
+            let idle = TICK * SWEEP_TICKS;
+            if waits {
+                tokio::time::sleep(TICK).await;
+                tick += 1;
+            } else {
+                let _ = tokio::time::timeout(idle, self.first_timed.notified()).await;
+                tick = SWEEP_TICKS;
+            }
+            let now = Instant::now();
+            if tick >= SWEEP_TICKS {
+                tick = 0;
+                self.sweep(now);
+            }
+            let expired = self.take_expired(now);
+            if !expired.is_empty() {
+                return expired;
+            }
+        }
+    }
+
+    async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {
+        self.tell(node, signal);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").field("sessions", &self.sessions()).finish_non_exhaustive()
+    }
+}
+
+/// A panic while a lock was held left state that is still whole: each operation changes it in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,396 @@
+//! One session in memory: a state machine without locks, clocks or tasks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockhop_transports::{CloseReason, Message};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::id::{ChannelName, NodeId, RequestId};
+use crate::store::{
+    Attach, Ended, Gone, Hold, Holder, Origin, Own, Pending, Position, Push, Sent, SessionRef, SubscribeError,
+    Subscription, Takeover,
+};
+
+/// A session.
+pub(super) struct Record {
+    pub(super) session: SessionRef,
+    pub(super) origin: Arc<Origin>,
+    phase: Phase,
+    /// The number of the newest attach.
+    attachment: u64,
+    slot: Slot,
+    /// The request of the newest attach: the same one again is the balancer's repeat.
+    request: Option<RequestId>,
+    own: OwnLog,
+    subscriptions: Vec<Subscribed>,
+    generations: u64,
+    pub(super) attributes: BTreeMap<String, String>,
+    turn: Turn,
+    /// The request whose handler call was the last to be finished.
+    done: Option<RequestId>,
+    running: Option<RequestId>,
+    rate: Rate,
+    /// Whether an entry in the shard's timers stands for this session.
+    pub(super) timed: bool,
+}
+
+enum Phase {
+    Open,
+    /// What its client is told, and whether somebody has been handed the `on_close`.
+    Closed { reason: CloseReason, on_close: OnClose },
+}
+
+#[derive(PartialEq, Eq)]
+enum OnClose {
+    /// A handler call is under way; who finishes it gets the `on_close`.
+    Owed,
+    Given,
+}
+
+enum Slot {
+    Attached(NodeId),
+    Detached { deadline: Instant },
+}
+
+/// Handler calls of one session never overlap.
+enum Turn {
+    Idle,
+    Running { waiting: Option<Arc<Notify>> },
+}
+
+struct Subscribed {
+    channel: ChannelName,
+    generation: u64,
+    /// What the client is known to have.
+    received: Position,
+    /// What the last release says was sent; received, once the client sends another request.
+    sent: Position,
+}
+
+/// The session's own frames: `o`, then messages. Indices count from `o`, which is 0.
+#[derive(Default)]
+struct OwnLog {
+    /// Frames that the client is known to have.
+    received: u64,
+    /// Frames that were sent by the last release.
+    sent: u64,
+    /// Frames that the receiver was handed: what lies behind them is unread.
+    handed: u64,
+    /// The messages from `received` on (from 1, if `o` is not received).
+    messages: VecDeque<Message>,
+    unread: usize,
+}
+
+/// Messages in the running second.
+#[derive(Default)]
+struct Rate {
+    since: Option<Instant>,
+    count: u32,
+}
+
+/// What became of an attach.
+pub(super) enum Outcome {
+    /// Held; the holder that lost it, if there was one.
+    Held(Hold, Pending, Option<Holder>),
+    Busy(Holder),
+}
+
+/// What is lost with a client's connection.
+pub(super) enum Lost {
+    /// All of it; who gets `Ended` runs the `on_close`.
+    Session(Option<Ended>),
+    Receiver,
+}
+
+/// What became of a wish to call the handler.
+pub(super) enum Wish {
+    Run,
+    Wait(Arc<Notify>),
+    Done,
+    Closed,
+    TooMany,
+}
+
+impl OwnLog {
+    fn first(&self) -> u64 {
+        self.received.max(1)
+    }
+
+    fn end(&self) -> u64 {
+        self.first() + self.messages.len() as u64
+    }
+
+    fn from(&self, own: Own) -> impl Iterator<Item = &Message> {
+        self.messages.iter().skip(own.0.saturating_sub(self.first()) as usize)
+    }
+
+    fn push(&mut self, messages: Vec<Message>) {
+        self.unread += crate::store::size_of(&messages);
+        self.messages.extend(messages);
+    }
+
+    /// The receiver was handed everything before `own`.
+    fn hand(&mut self, own: Own) {
+        let own = own.0.min(self.end());
+        while self.handed < own {
+            if let Some(message) = self.handed.checked_sub(self.first()).and_then(|at| self.messages.get(at as usize))
+            {
+                self.unread -= message.size();
+            }
+            self.handed += 1;
+        }
+    }
+
+    /// Everything sent was received.
+    fn receive(&mut self) {
+        while self.first() < self.sent && self.messages.pop_front().is_some() {
+            self.received = self.first() + 1;
+        }
+        self.received = self.received.max(self.sent);
+    }
+
+    /// What was sent was not received: the next receiver is handed it again.
+    fn rewind(&mut self) {
+        self.handed = self.received;
+        self.sent = self.received;
+        self.unread = self.messages.iter().map(Message::size).sum();
+    }
+}
+
+impl Record {
+    /// A session that its first receiver holds, and whose first handler call runs.
+    pub(super) fn new(session: SessionRef, origin: Arc<Origin>, attach: &Attach<'_>) -> Self {
+        Self {
+            session,
+            origin,
+            phase: Phase::Open,
+            attachment: 1,
+            slot: Slot::Attached(attach.node),
+            request: attach.request,
+            own: OwnLog::default(),
+            subscriptions: Vec::new(),
+            generations: 0,
+            attributes: BTreeMap::new(),
+            turn: Turn::Running { waiting: None },
+            done: None,
+            running: None,
+            rate: Rate::default(),
+            timed: false,
+        }
+    }
+
+    pub(super) fn hold(&self) -> Hold {
+        Hold { session: self.session, attachment: self.attachment }
+    }
+
+    pub(super) fn holder(&self) -> Option<Holder> {
+        match self.slot {
+            Slot::Attached(node) => Some(Holder { node, hold: self.hold() }),
+            Slot::Detached { .. } => None,
+        }
+    }
+
+    fn check(&self, hold: Hold) -> Result<(), Gone> {
+        match self.slot {
+            Slot::Attached(_) if self.attachment == hold.attachment => Ok(()),
+            _ => Err(Gone::Fenced),
+        }
+    }
+
+    pub(super) fn attach(&mut self, attach: &Attach<'_>) -> Outcome {
+        let repeated = attach.request.is_some() && attach.request == self.request;
+        let holder = self.holder();
+        if let Some(holder) = holder
+            && !repeated
+            && attach.takeover != Takeover::From(holder.hold)
+        {
+            return Outcome::Busy(holder);
+        }
+        if !repeated {
+            self.own.receive();
+            for subscription in &mut self.subscriptions {
+                subscription.received = subscription.sent;
+            }
+        }
+        self.own.rewind();
+        self.attachment += 1;
+        self.request = attach.request;
+        self.slot = Slot::Attached(attach.node);
+        Outcome::Held(self.hold(), self.snapshot(Own(self.own.received)), holder)
+    }
+
+    fn snapshot(&self, own: Own) -> Pending {
+        let subscription = |subscribed: &Subscribed| Subscription {
+            channel: subscribed.channel.clone(),
+            generation: subscribed.generation,
+            cursor: subscribed.received,
+        };
+        Pending {
+            from: own,
+            messages: self.own.from(own).cloned().collect(),
+            subscriptions: self.subscriptions.iter().map(subscription).collect(),
+            closed: match &self.phase {
+                Phase::Open => None,
+                Phase::Closed { reason, .. } => Some(reason.clone()),
+            },
+        }
+    }
+
+    pub(super) fn pending(&mut self, hold: Hold, own: Own) -> Result<Pending, Gone> {
+        self.check(hold)?;
+        self.own.hand(own);
+        Ok(self.snapshot(own))
+    }
+
+    pub(super) fn release(&mut self, hold: Hold, sent: Sent, now: Instant) -> Result<(), Gone> {
+        self.check(hold)?;
+        self.own.hand(sent.own);
+        self.own.sent = self.own.handed;
+        for (channel, generation, position) in sent.channels {
+            let subscribed = self.subscriptions.iter_mut().find(|subscribed| subscribed.channel == channel);
+            if let Some(subscribed) = subscribed.filter(|subscribed| subscribed.generation == generation) {
+                subscribed.sent = position;
+            }
+        }
+        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
+        Ok(())
+    }
+
+    /// The client's connection was lost. A closing session is only let go: its client may yet be told why it closed.
+    pub(super) fn lost(&mut self, hold: Hold, now: Instant) -> Result<Lost, Gone> {
+        self.check(hold)?;
+        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
+        Ok(if self.is_open() { Lost::Session(self.end(CloseReason::INTERRUPTED)) } else { Lost::Receiver })
+    }
+
+    /// Appends to the session's own log; whether that was too much for it.
+    pub(super) fn push(&mut self, push: Push) -> Result<bool, Gone> {
+        if !self.is_open() {
+            return Err(Gone::Over);
+        }
+        self.own.push(push.messages);
+        Ok(self.own.unread > push.limit)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Ends the session, once. Who gets `Ended` runs the `on_close`.
+    pub(super) fn end(&mut self, reason: CloseReason) -> Option<Ended> {
+        if !self.is_open() {
+            return None;
+        }
+        if reason == CloseReason::TOO_SLOW {
+            // Its client will not read them, and the limit is a promise about memory.
+            self.own.messages.truncate((self.own.handed.max(self.own.first()) - self.own.first()) as usize);
+            self.own.unread = 0;
+        }
+        self.subscriptions.clear();
+        let idle = matches!(self.turn, Turn::Idle);
+        let on_close = if idle { OnClose::Given } else { OnClose::Owed };
+        self.phase = Phase::Closed { reason, on_close };
+        idle.then(|| self.ended()).flatten()
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        let Phase::Closed { reason, .. } = &self.phase else { return None };
+        Some(Ended {
+            session: self.session,
+            origin: Arc::clone(&self.origin),
+            attributes: self.attributes.clone(),
+            reason: reason.clone(),
+        })
+    }
+
+    /// Whether somebody is still to be handed the `on_close`.
+    pub(super) fn owes_on_close(&self) -> bool {
+        matches!(self.phase, Phase::Closed { on_close: OnClose::Owed, .. })
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        channel: &ChannelName,
+        at: Position,
+        most: usize,
+    ) -> Result<(), SubscribeError> {
+        if !self.is_open() {
+            return Err(SubscribeError::Over);
+        }
+        let known = self.subscriptions.iter().position(|subscribed| subscribed.channel == *channel);
+        if known.is_none() && self.subscriptions.len() >= most {
+            return Err(SubscribeError::TooMany(most));
+        }
+        self.generations += 1;
+        let subscribed =
+            Subscribed { channel: channel.clone(), generation: self.generations, received: at, sent: at };
+        match known {
+            Some(known) => self.subscriptions[known] = subscribed,
+            None => self.subscriptions.push(subscribed),
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, channel: &ChannelName) -> Result<(), Gone> {
+        if !self.is_open() {
+            return Err(Gone::Over);
+        }
+        self.subscriptions.retain(|subscribed| subscribed.channel != *channel);
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, request: Option<RequestId>, count: u32, rate: Option<u32>, now: Instant) -> Wish {
+        let repeats = |known: Option<RequestId>| request.is_some() && request == known;
+        if !self.is_open() {
+            return Wish::Closed;
+        }
+        if repeats(self.done) {
+            return Wish::Done;
+        }
+        if let Turn::Running { waiting } = &mut self.turn {
+            return Wish::Wait(Arc::clone(waiting.get_or_insert_default()));
+        }
+        if rate.is_some_and(|rate| !self.rate.admit(count, rate, now)) {
+            return Wish::TooMany;
+        }
+        self.turn = Turn::Running { waiting: None };
+        self.running = request;
+        Wish::Run
+    }
+
+    pub(super) fn finish(&mut self) -> Option<Ended> {
+        if let Turn::Running { waiting: Some(waiting) } = std::mem::replace(&mut self.turn, Turn::Idle) {
+            waiting.notify_waiters();
+        }
+        if let Some(request) = self.running.take() {
+            self.done = Some(request);
+        }
+        match &mut self.phase {
+            Phase::Closed { on_close, .. } if *on_close == OnClose::Owed => *on_close = OnClose::Given,
+            _ => return None,
+        }
+        self.ended()
+    }
+
+    /// When the session, left alone, is gone.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.slot {
+            Slot::Detached { deadline } => Some(deadline),
+            Slot::Attached(_) => None,
+        }
+    }
+}
+
+impl Rate {
+    fn admit(&mut self, count: u32, most: u32, now: Instant) -> bool {
+        const SECOND: Duration = Duration::from_secs(1);
+        if self.since.is_none_or(|since| now.duration_since(since) >= SECOND) {
+            *self = Self { since: Some(now), count: 0 };
+        }
+        self.count = self.count.saturating_add(count);
+        self.count <= most
+    }
+}

@@ -1,0 +1,150 @@
+//! Where channels and sessions live, behind one trait.
+//!
+//! A **channel** is a log of entries with positions. A **session** is a set of cursors into logs, its own log of frames
+//! among them, and at most one attachment. No node owns a session: every write that a receiver makes names its
+//! attachment number, and changes nothing when another attach has happened since.
+//!
+//! Each operation is atomic, and touches one channel or one session: on a remote store it is one script on one hash
+//! slot. What Pub/Sub carries ([`Inbox`]) is only a hint: losing it makes delivery slow, never wrong.
+
+mod channel;
+pub mod memory;
+mod session;
+
+use std::fmt;
+use std::sync::Weak;
+
+use async_trait::async_trait;
+
+pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
+pub use memory::MemoryStore;
+pub use session::{
+    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Holder, Origin, Own, Pending, Push, Sent, SessionRef, SubscribeError,
+    Subscription, Takeover,
+};
+
+use crate::id::{ChannelName, NodeId, SessionKey};
+use sockhop_transports::{CloseReason, Message};
+
+/// Where channels and sessions live.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes a node known. Its inbox gets the entries of the channels that it follows, and the signals meant for it.
+    fn join(&self, node: NodeId, inbox: Weak<dyn Inbox>);
+
+    /// The node ends: closes the sessions that cannot go on without it, with `reason`, and hands back those whose
+    /// `on_close` the caller has to run. A store that outlives its nodes hands back nothing.
+    async fn retire(&self, node: NodeId, reason: CloseReason) -> Vec<Ended>;
+
+    /// Appends messages to a channel.
+    ///
+    /// A [`Batch`] that the channel has already taken is not appended again; its positions are answered.
+    async fn publish(&self, publish: Publish<'_>) -> Result<Published, PublishError>;
+
+    /// Entries after a position, at least one where there is one, then at most `bytes` of them.
+    async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError>;
+
+    /// The positions of the newest entries, in the order asked.
+    async fn heads(&self, channels: &[ChannelName]) -> Result<Vec<Position>, StoreError>;
+
+    /// Sends the channel's entries to the node's inbox from now on. Resolves when that is certain, with the position
+    /// of the newest entry then. Follows are counted: each is undone by one [`unfollow`](Self::unfollow).
+    async fn follow(&self, node: NodeId, channel: &ChannelName) -> Result<Position, StoreError>;
+
+    /// Undoes [`follow`](Self::follow).
+    async fn unfollow(&self, node: NodeId, channel: &ChannelName);
+
+    /// Takes hold of a session, or says who holds it.
+    async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError>;
+
+    /// What a session's own log, subscriptions and state hold for its receiver, after what `own` says it was handed.
+    async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone>;
+
+    /// Commits what was handed to the transport and lets the session go.
+    async fn release(&self, hold: Hold, sent: Sent) -> Result<(), Gone>;
+
+    /// The client's connection was lost while it was attached: the session is over.
+    async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone>;
+
+    /// Appends frames to a session's own log. Past the limit the session is closed as too slow.
+    async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone>;
+
+    /// Closes a session.
+    async fn close(&self, session: SessionRef, reason: CloseReason) -> Result<Option<Ended>, Gone>;
+
+    /// Adds a subscription whose cursor is `at`, or moves an existing one there, as a new generation.
+    async fn subscribe(
+        &self,
+        session: SessionRef,
+        channel: &ChannelName,
+        at: Position,
+        most: usize,
+    ) -> Result<(), SubscribeError>;
+
+    /// Ends a subscription; that it did not exist is no error.
+    async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone>;
+
+    /// Sets an attribute, or removes it.
+    async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone>;
+
+    /// Waits until no other handler call of the session is under way, and begins one for a client's messages.
+    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError>;
+
+    /// Ends the handler call that [`begin`](Self::begin), or the attach that created the session, began. When the
+    /// session was closed meanwhile, the caller has to run its `on_close`.
+    async fn finish(&self, session: SessionRef) -> Option<Ended>;
+
+    /// Waits for sessions whose clients did not come back in time. They are gone; the caller runs their `on_close`.
+    async fn expired(&self) -> Vec<Ended>;
+
+    /// Sends a signal to a node.
+    async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError>;
+}
+
+/// The side of a node that a store talks to. Called under the store's locks: it must not block, nor call back.
+pub trait Inbox: Send + Sync + 'static {
+    /// Entries of a channel that the node follows, in order.
+    fn entries(&self, channel: &ChannelName, epoch: Epoch, entries: &[Entry]);
+
+    /// Something happened to a session, or another node asks.
+    fn signal(&self, signal: Signal);
+}
+
+/// What one node tells another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// A session that this attachment holds has news: frames, subscriptions, or its end.
+    Changed(Hold),
+    /// Another attach has taken the session over.
+    Fenced(Hold),
+    /// Is the socket of this attachment still open? The answer goes to node and ticket.
+    Ask(Hold, NodeId, u64),
+    /// The answer to an `Ask`: whether it is.
+    Answer(u64, bool),
+}
+
+/// A store cannot be reached, or answered nonsense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} on the store failed: {reason}")]
+pub struct StoreError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// Why it failed.
+    pub reason: String,
+}
+
+impl fmt::Debug for dyn Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+/// Bytes of a set of messages, as limits count them.
+pub(crate) fn size_of(messages: &[Message]) -> usize {
+    messages.iter().map(Message::size).sum()
+}
+
+/// Which of `count` shards a session belongs to.
+pub(crate) fn shard_of(key: SessionKey, count: usize) -> usize {
+    usize::from(key.bucket()) % count
+}

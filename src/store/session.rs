@@ -1,0 +1,216 @@
+//! Sessions: attachments, commits, handler calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockhop_transports::{CloseReason, Message};
+
+use super::channel::Position;
+use crate::id::{ChannelName, NodeId, RequestId, SessionKey};
+use crate::request::RequestInfo;
+
+/// One session of one life: a client that comes back too late finds its key taken by a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionRef {
+    /// The client's id, hashed.
+    pub key: SessionKey,
+    /// Which session under that key.
+    pub life: u64,
+}
+
+/// A receiver's hold of a session: the fencing token of all that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// The session held.
+    pub session: SessionRef,
+    /// The number of the attach.
+    pub attachment: u64,
+}
+
+/// Who holds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The node of the receiver.
+    pub node: NodeId,
+    /// Its hold.
+    pub hold: Hold,
+}
+
+/// How a session began, and what of its service the store has to know.
+#[derive(Debug)]
+pub struct Origin {
+    /// The service's name: its prefix.
+    pub service: Arc<str>,
+    /// The request that opened it.
+    pub request: RequestInfo,
+    /// How long it lives without a receiver.
+    pub disconnect_delay: Duration,
+}
+
+/// An attach.
+pub struct Attach<'a> {
+    /// Whose session.
+    pub key: SessionKey,
+    /// Which node asks.
+    pub node: NodeId,
+    /// The balancer's name of the request.
+    pub request: Option<RequestId>,
+    /// Whether an attachment that holds the session is to lose it.
+    pub takeover: Takeover,
+    /// How the session begins if nobody knows it; `None` where there is no room for another.
+    pub create: &'a (dyn Fn() -> Option<Origin> + Send + Sync),
+}
+
+impl std::fmt::Debug for Attach<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attach").field("key", &self.key).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// Which holder an attach may take a session from, beside one of the same request id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// None.
+    Never,
+    /// This one, whose node did not answer or says that its socket is gone.
+    From(Hold),
+}
+
+/// What became of an attach.
+#[derive(Debug)]
+pub enum Attached {
+    /// Nobody knew the session: it is created and held, and its first handler call has begun.
+    Created(Hold, Arc<Origin>),
+    /// It is held.
+    Held(Hold, Pending),
+    /// Another attachment holds it.
+    Busy(Holder),
+    /// Nobody knew the session, and there is no room for it.
+    Full,
+}
+
+/// A place in a session's own log: how many of its frames, the first of which is `o`, were handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Own(pub u64);
+
+/// What waits for a receiver.
+#[derive(Debug, Clone, Default)]
+pub struct Pending {
+    /// Where `messages` begins; 0 means that `o` comes before them.
+    pub from: Own,
+    /// The session's own messages.
+    pub messages: Vec<Message>,
+    /// The session's subscriptions.
+    pub subscriptions: Vec<Subscription>,
+    /// The session is closed: after the messages comes this.
+    pub closed: Option<CloseReason>,
+}
+
+/// A session's place in a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Rises when the session subscribes anew: commits of an older one are void.
+    pub generation: u64,
+    /// The last entry that the client has.
+    pub cursor: Position,
+}
+
+/// What a receiver handed to its transport.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    /// Of the session's own log.
+    pub own: Own,
+    /// Of channels: name, generation, position.
+    pub channels: Vec<(ChannelName, u64, Position)>,
+}
+
+/// Frames for a session's own log.
+#[derive(Debug)]
+pub struct Push {
+    /// In order.
+    pub messages: Vec<Message>,
+    /// Bytes that may wait for the client before it counts as too slow.
+    pub limit: usize,
+}
+
+/// The session is closed or unknown, or another attach has taken it over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Gone {
+    /// Closed or unknown.
+    #[error("the session is over")]
+    Over,
+    /// Held by another attachment.
+    #[error("another receiver holds the session")]
+    Fenced,
+    /// The store cannot tell.
+    #[error(transparent)]
+    Store(#[from] super::StoreError),
+}
+
+/// A subscription was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The session is over.
+    #[error("the session is over")]
+    Over,
+    /// It has as many subscriptions as it may have.
+    #[error("the session has {0} subscriptions, as many as it may have")]
+    TooMany(usize),
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] super::StoreError),
+}
+
+/// A client's messages are to be handed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin {
+    /// Whose.
+    pub key: SessionKey,
+    /// Which node runs the handler.
+    pub node: NodeId,
+    /// The balancer's name of the request.
+    pub request: Option<RequestId>,
+    /// How many messages they are.
+    pub count: u32,
+    /// Messages that the client may send in a second.
+    pub rate: Option<u32>,
+}
+
+/// Whether the handler is to be called.
+#[derive(Debug)]
+pub enum Begun {
+    /// Call it, then [`finish`](super::Store::finish).
+    Run {
+        /// The session.
+        session: SessionRef,
+        /// How it began.
+        origin: Arc<Origin>,
+        /// Its attributes.
+        attributes: BTreeMap<String, String>,
+    },
+    /// A call for the same request is done already.
+    Done,
+    /// The session is closing: the messages are ignored.
+    Closed,
+    /// They are too many: the session is closed now, and whoever gets `Ended` runs its `on_close`.
+    TooMany(Option<Ended>),
+    /// Nobody knows the session.
+    Unknown,
+}
+
+/// A session is over; whoever holds this runs its `on_close`.
+#[derive(Debug)]
+pub struct Ended {
+    /// The session.
+    pub session: SessionRef,
+    /// How it began.
+    pub origin: Arc<Origin>,
+    /// Its attributes as they were.
+    pub attributes: BTreeMap<String, String>,
+    /// Why it ended.
+    pub reason: CloseReason,
+}
