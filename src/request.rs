@@ -39,6 +39,12 @@ pub(crate) const DEFAULT_HEADERS: [HeaderName; 9] = [
 const HEADER_LIMIT: usize = 1024;
 
 impl RequestInfo {
+    /// What would be kept of a request; for those who write stores and their tests.
+    #[must_use]
+    pub fn from_parts(transport: Transport, prefix: &str, head: &Parts, remote: Option<SocketAddr>) -> Self {
+        Self::new(transport, prefix, head, remote, &DEFAULT_HEADERS)
+    }
+
     pub(crate) fn new(
         transport: Transport,
         prefix: &str,

@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn arrays_of_strings_are_taken_and_nothing_else() {
         use PayloadError::{Broken, Expected};
-        let cases: &[(&[u8], Result<&[&str], PayloadError>)] = &[
+        type Case = (&'static [u8], Result<&'static [&'static str], PayloadError>);
+        let cases: &[Case] = &[
             (b"[]", Ok(&[])),
             (b" [ \"a\" , \"b\" ] ", Ok(&["a", "b"])),
             (br#"["\u0000\ufffe\uffff"]"#, Ok(&["\0\u{fffe}\u{ffff}"])),

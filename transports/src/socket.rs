@@ -61,7 +61,7 @@ pub(crate) async fn run<F: Framing>(
         turn: Some(socket.opened()),
         socket,
         write: Write::Clean,
-        pulse: Pulse { timer: Box::pin(tokio::time::sleep(options.heartbeat)), state: PulseState::Quiet },
+        pulse: Pulse::new(options.heartbeat),
         heartbeat: options.heartbeat,
         pong_timeout: options.pong_timeout,
         framing: std::marker::PhantomData::<F>,
@@ -100,18 +100,20 @@ enum Write {
     Dirty,
 }
 
+/// Heartbeats, and whether the client answers them.
 struct Pulse {
     timer: Pin<Box<Sleep>>,
-    state: PulseState,
+    /// When the next heartbeat is due.
+    next: Instant,
+    /// Until when the client must have answered a ping.
+    answer_by: Option<Instant>,
 }
 
-enum PulseState {
-    /// The timer runs to the next heartbeat.
-    Quiet,
-    /// The timer runs to the end of the client's time to answer a ping.
-    AwaitingPong,
-    /// It has answered since; the timer runs on to where it would have ended.
-    Answered,
+impl Pulse {
+    fn new(heartbeat: Duration) -> Self {
+        let next = Instant::now() + heartbeat;
+        Self { timer: Box::pin(tokio::time::sleep_until(next)), next, answer_by: None }
+    }
 }
 
 /// How a connection came to its end.
@@ -187,9 +189,8 @@ where
     }
 
     fn received(&mut self, message: Wire) -> Option<End> {
-        if matches!(self.pulse.state, PulseState::AwaitingPong) {
-            self.pulse.state = PulseState::Answered;
-        }
+        // Whatever comes shows that the client is there.
+        self.pulse.answer_by = None;
         match message {
             Wire::Text(text) => match F::decode(text.as_str()) {
                 Ok(messages) if messages.is_empty() => {}
@@ -254,25 +255,22 @@ where
 
     fn poll_pulse(&mut self, cx: &mut Context<'_>) -> Option<End> {
         while self.pulse.timer.as_mut().poll(cx).is_ready() {
-            let (state, delay) = match self.pulse.state {
-                PulseState::AwaitingPong => {
-                    return Some(End::Violation(CloseCode::Library(3000), CloseReason::NO_HEARTBEAT));
+            let now = Instant::now();
+            if self.pulse.answer_by.is_some_and(|answer_by| answer_by <= now) {
+                return Some(End::Violation(CloseCode::Library(3000), CloseReason::NO_HEARTBEAT));
+            }
+            if self.pulse.next <= now {
+                // Both: the frame for the client's own events, the ping to find a peer that is gone.
+                if F::FRAMED {
+                    self.send(&Frame::Heartbeat);
                 }
-                PulseState::Answered => {
-                    (PulseState::Quiet, self.heartbeat.saturating_sub(self.pong_timeout))
-                }
-                PulseState::Quiet => {
-                    // Both: the frame for the client's own events, the ping to find a peer that is gone.
-                    if F::FRAMED {
-                        self.send(&Frame::Heartbeat);
-                    }
-                    let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(Bytes::new()));
-                    self.write = Write::Dirty;
-                    (PulseState::AwaitingPong, self.pong_timeout)
-                }
-            };
-            self.pulse.state = state;
-            self.pulse.timer.as_mut().reset(Instant::now() + delay);
+                let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(Bytes::new()));
+                self.write = Write::Dirty;
+                self.pulse.next = now + self.heartbeat;
+                self.pulse.answer_by.get_or_insert(now + self.pong_timeout);
+            }
+            let next = self.pulse.answer_by.map_or(self.pulse.next, |answer_by| answer_by.min(self.pulse.next));
+            self.pulse.timer.as_mut().reset(next);
         }
         None
     }

@@ -1,0 +1,217 @@
+//! Random lives of one session, against what its client must see: each message exactly once and in order, whatever
+//! is repeated, taken over or comes too late.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sockhop::store::{Attached, Hold, Own, Pending, Position, Sent, Store, Takeover};
+use sockhop::Message;
+
+use crate::world::{Node, channel, publish, push, stores};
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// The application sends to the session.
+    Send,
+    /// Somebody publishes to the session's channel.
+    Publish,
+    /// The client polls; the request reaches the node and is held.
+    Poll(usize),
+    /// The balancer repeats the held or last request on another node, whose answer the client gets.
+    Repeat(usize),
+    /// The receiver hands out what there is, releases, and the client gets it.
+    Answer,
+    /// The same, but the answer is lost between node and balancer, which repeats the request.
+    AnswerLost(usize),
+    /// A command of an earlier attachment arrives late.
+    Late,
+    /// The session subscribes anew: from now.
+    Resubscribe,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => Just(Step::Send),
+        4 => Just(Step::Publish),
+        4 => (0..3usize).prop_map(Step::Poll),
+        1 => (0..3usize).prop_map(Step::Repeat),
+        4 => Just(Step::Answer),
+        2 => (0..3usize).prop_map(Step::AnswerLost),
+        2 => Just(Step::Late),
+        1 => Just(Step::Resubscribe),
+    ];
+    proptest::collection::vec(step, 1..80)
+}
+
+/// A receiver at a node.
+struct Held {
+    hold: Hold,
+    pending: Pending,
+}
+
+struct Life {
+    store: Arc<dyn Store>,
+    nodes: Vec<Node>,
+    held: Option<Held>,
+    earlier: Vec<Hold>,
+    request: u32,
+    /// What was sent, and published since the newest subscribe.
+    sent: Vec<String>,
+    published: Vec<String>,
+    /// What the client got.
+    opened: u32,
+    got: Vec<String>,
+    heard: Vec<String>,
+}
+
+impl Life {
+    async fn new(store: Arc<dyn Store>) -> Self {
+        let nodes = vec![Node::join(&store), Node::join(&store), Node::join(&store)];
+        let hold = nodes[0].open("s", Some("0")).await;
+        let mut life = Self {
+            store,
+            nodes,
+            held: Some(Held { hold, pending: Pending::default() }),
+            earlier: Vec::new(),
+            request: 0,
+            sent: Vec::new(),
+            published: Vec::new(),
+            opened: 0,
+            got: Vec::new(),
+            heard: Vec::new(),
+        };
+        life.resubscribe().await;
+        life
+    }
+
+    async fn resubscribe(&mut self) {
+        let head = self.store.heads(&[channel("c")]).await.unwrap()[0];
+        let session = self.held.as_ref().map_or_else(|| self.earlier[0].session, |held| held.hold.session);
+        self.store.subscribe(session, &channel("c"), head, 10).await.unwrap();
+        if let Some(held) = &mut self.held {
+            // Told by a signal, the receiver looks at its subscriptions again.
+            held.pending.subscriptions = self.store.pending(held.hold, held.pending.from).await.unwrap().subscriptions;
+        }
+        self.published.clear();
+        self.heard.clear();
+    }
+
+    async fn attach(&mut self, node: usize) {
+        let request = self.request.to_string();
+        match self.nodes[node].try_attach("s", Some(&request), Takeover::Never).await {
+            Attached::Held(hold, pending) => {
+                if let Some(before) = self.held.replace(Held { hold, pending }) {
+                    self.earlier.push(before.hold);
+                }
+            }
+            other => panic!("the session is known and free or this very request's: {other:?}"),
+        }
+    }
+
+    /// What the receiver hands out, and whether the store lets it.
+    async fn answer(&mut self) -> Option<(bool, Vec<Message>, Vec<Message>)> {
+        let held = self.held.take()?;
+        let opening = held.pending.from == Own(0);
+        let mut own = Vec::new();
+        let mut heard = Vec::new();
+        let mut committed = Sent { own: Own(held.pending.from.0.max(1)), channels: Vec::new() };
+        if !opening {
+            own = self.store.pending(held.hold, held.pending.from).await.unwrap().messages;
+            committed.own.0 += own.len() as u64;
+            for subscription in &held.pending.subscriptions {
+                let read = self.store.read(&subscription.channel, subscription.cursor, 1 << 20).await.unwrap();
+                assert!(!read.gap);
+                let seq = subscription.cursor.seq + read.entries.len() as u64;
+                let at = Position { epoch: read.epoch, seq };
+                committed.channels.push((subscription.channel.clone(), subscription.generation, at));
+                heard.extend(read.entries.into_iter().map(|entry| entry.message));
+            }
+        }
+        self.store.release(held.hold, committed).await.unwrap();
+        self.earlier.push(held.hold);
+        Some((opening, own, heard))
+    }
+
+    async fn deliver(&mut self) {
+        if let Some((opening, own, heard)) = self.answer().await {
+            self.opened += u32::from(opening);
+            self.got.extend(own.iter().map(|message| message.text().to_owned()));
+            self.heard.extend(heard.iter().map(|message| message.text().to_owned()));
+        }
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Send => {
+                let text = format!("own {}", self.sent.len());
+                let session = self.held.as_ref().map_or_else(|| self.earlier[0].session, |held| held.hold.session);
+                self.store.push(session, push(&[&text])).await.unwrap();
+                self.sent.push(text);
+            }
+            Step::Publish => {
+                let text = format!("channel {}", self.published.len());
+                publish(&self.store, "c", &text).await;
+                self.published.push(text);
+            }
+            Step::Poll(node) => {
+                if self.held.is_none() {
+                    self.request += 1;
+                    self.attach(node).await;
+                }
+            }
+            Step::Repeat(node) => {
+                if self.held.is_some() {
+                    self.attach(node).await;
+                }
+            }
+            Step::Answer => self.deliver().await,
+            Step::AnswerLost(node) => {
+                if self.answer().await.is_some() {
+                    self.attach(node).await;
+                }
+            }
+            Step::Late => {
+                for hold in &self.earlier {
+                    let all = Sent { own: Own(u64::MAX), channels: Vec::new() };
+                    assert!(self.store.release(*hold, all).await.is_err());
+                    assert!(self.store.pending(*hold, Own(u64::MAX)).await.is_err());
+                    assert!(self.store.lost(*hold).await.is_err());
+                }
+            }
+            // An answer that was lost after an earlier subscribe would blur what the client must have heard.
+            Step::Resubscribe if self.held.is_none() => self.resubscribe().await,
+            Step::Resubscribe => {}
+        }
+        assert!(self.sent.starts_with(&self.got), "got {:?} of {:?}", self.got, self.sent);
+        assert!(self.published.starts_with(&self.heard), "heard {:?} of {:?}", self.heard, self.published);
+    }
+
+    /// The client goes on until nothing waits.
+    async fn end(mut self) {
+        for _ in 0..2 {
+            self.deliver().await;
+            self.step(Step::Poll(0)).await;
+        }
+        self.deliver().await;
+        assert_eq!((self.opened, self.got, self.heard), (1, self.sent, self.published));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn each_message_arrives_exactly_once_and_in_order(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            for store in stores() {
+                let mut life = Life::new(store).await;
+                for step in &steps {
+                    life.step(*step).await;
+                }
+                life.end().await;
+            }
+        });
+    }
+}

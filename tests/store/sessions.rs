@@ -1,0 +1,350 @@
+//! Sessions: attachments, fencing, repeats, handler calls, ends.
+
+use std::time::Duration;
+
+use sockhop::CloseReason;
+use sockhop::store::{
+    Attach, Attached, Begin, Begun, Gone, Own, Position, Push, Sent, Signal, SubscribeError, Takeover,
+};
+use tokio::time::timeout;
+
+use crate::world::{DELAY, Node, channel, key, push, reason, sent, stores, texts};
+
+const MOMENT: Duration = Duration::from_millis(50);
+
+#[tokio::test(start_paused = true)]
+async fn the_first_attach_creates_and_the_second_is_told_who_holds() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        let hold = a.open("s", None).await;
+        match b.try_attach("s", None, Takeover::Never).await {
+            Attached::Busy(holder) => assert_eq!((holder.node, holder.hold), (a.id, hold)),
+            other => panic!("{other:?}"),
+        }
+        assert!(a.signals().is_empty(), "the holder is undisturbed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_nothing_is_created_but_known_sessions_are_held() {
+    for store in stores() {
+        let node = Node::join(&store);
+        node.opened("known").await;
+        let full = || None;
+        for (id, known) in [("known", true), ("new", false)] {
+            let attach =
+                Attach { key: key(id), node: node.id, request: None, takeover: Takeover::Never, create: &full };
+            let attached = store.attach(attach).await.unwrap();
+            assert!(matches!((attached, known), (Attached::Held(..), true) | (Attached::Full, false)), "{id}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_session_goes_on_at_another_node_with_what_waits() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        let session = a.opened("s").await;
+        store.push(session, push(&["x", "y"])).await.unwrap();
+        let (hold, pending) = b.attach("s", None).await;
+        assert_eq!((pending.from, texts(&pending.messages)), (Own(1), vec!["x".to_owned(), "y".to_owned()]));
+        store.release(hold, sent(2)).await.unwrap();
+        let (_, pending) = a.attach("s", None).await;
+        assert_eq!((pending.from, texts(&pending.messages)), (Own(2), vec!["y".to_owned()]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_request_gets_the_same_again_and_another_one_what_follows() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        let hold = a.open("s", Some("r1")).await;
+        store.release(hold, sent(1)).await.unwrap();
+        let (hold, pending) = b.attach("s", Some("r1")).await;
+        assert_eq!(pending.from, Own(0), "`o` again");
+        store.release(hold, sent(1)).await.unwrap();
+        store.push(hold.session, push(&["x"])).await.unwrap();
+        for node in [&a, &b] {
+            let (hold, pending) = node.attach("s", Some("r2")).await;
+            assert_eq!((pending.from, texts(&pending.messages)), (Own(1), vec!["x".to_owned()]));
+            store.release(hold, sent(2)).await.unwrap();
+        }
+        let (_, pending) = a.attach("s", Some("r3")).await;
+        assert_eq!((pending.from, pending.messages.len()), (Own(2), 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_takes_a_held_session_over_and_fences_the_first() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        let session = a.opened("s").await;
+        let (old, _) = a.attach("s", Some("r")).await;
+        store.push(session, push(&["x"])).await.unwrap();
+        assert_eq!(a.signals(), [Signal::Changed(old)]);
+        let (new, pending) = b.attach("s", Some("r")).await;
+        assert_eq!(a.signals(), [Signal::Fenced(old)]);
+        assert_eq!(store.release(old, sent(2)).await, Err(Gone::Fenced));
+        assert_eq!(store.pending(old, Own(2)).await.unwrap_err(), Gone::Fenced);
+        assert_eq!(store.lost(old).await.unwrap_err(), Gone::Fenced);
+        assert_eq!(texts(&pending.messages), ["x"]);
+        assert_eq!(texts(&store.pending(new, Own(1)).await.unwrap().messages), ["x"], "nothing was changed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_named_holder_loses_a_session_to_a_takeover() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        a.opened("s").await;
+        let (first, _) = a.attach("s", None).await;
+        assert!(matches!(b.try_attach("s", None, Takeover::From(first)).await, Attached::Held(..)));
+        assert!(matches!(a.try_attach("s", None, Takeover::From(first)).await, Attached::Busy(_)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commits_count_only_for_the_generation_they_name() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        let at = |seq| Position { epoch: sockhop::store::Epoch(1), seq };
+        store.subscribe(session, &channel("c"), at(5), 10).await.unwrap();
+        let (hold, pending) = node.attach("s", None).await;
+        let old = pending.subscriptions[0].generation;
+        store.subscribe(session, &channel("c"), at(9), 10).await.unwrap();
+        let committed = Sent { own: Own(1), channels: vec![(channel("c"), old, at(7))] };
+        store.release(hold, committed).await.unwrap();
+        let (hold, pending) = node.attach("s", None).await;
+        let [subscription] = pending.subscriptions.as_slice() else { panic!("{pending:?}") };
+        assert_eq!(subscription.cursor, at(9));
+        assert_ne!(subscription.generation, old);
+        let committed = Sent { own: Own(1), channels: vec![(channel("c"), subscription.generation, at(11))] };
+        store.release(hold, committed).await.unwrap();
+        let (_, pending) = node.attach("s", None).await;
+        assert_eq!(pending.subscriptions[0].cursor, at(11));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_have_a_limit_and_end_when_told() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        let at = Position { epoch: sockhop::store::Epoch(1), seq: 0 };
+        store.subscribe(session, &channel("a"), at, 2).await.unwrap();
+        store.subscribe(session, &channel("b"), at, 2).await.unwrap();
+        store.subscribe(session, &channel("b"), at, 2).await.unwrap();
+        assert_eq!(store.subscribe(session, &channel("c"), at, 2).await, Err(SubscribeError::TooMany(2)));
+        store.unsubscribe(session, &channel("a")).await.unwrap();
+        store.unsubscribe(session, &channel("never")).await.unwrap();
+        let (_, pending) = node.attach("s", None).await;
+        assert_eq!(pending.subscriptions.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_receiver_ends_the_session_and_frees_its_id() {
+    for store in stores() {
+        let node = Node::join(&store);
+        node.opened("s").await;
+        let (hold, _) = node.attach("s", None).await;
+        let ended = store.lost(hold).await.unwrap().expect("the caller runs on_close");
+        assert_eq!((ended.session, ended.reason), (hold.session, CloseReason::INTERRUPTED));
+        assert_eq!(store.push(hold.session, push(&["x"])).await.unwrap_err(), Gone::Over);
+        assert!(matches!(store.begin(node.begin("s", None)).await.unwrap(), Begun::Unknown));
+        let again = node.open("s", None).await;
+        assert_ne!(again.session, hold.session);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_close_waits_for_the_handler_call_under_way_and_is_given_once() {
+    for store in stores() {
+        let node = Node::join(&store);
+        node.opened("s").await;
+        let Begun::Run { session, .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
+        let (hold, _) = node.attach("s", None).await;
+        assert!(store.lost(hold).await.unwrap().is_none());
+        let ended = store.finish(session).await.expect("whoever ends the call runs on_close");
+        assert_eq!(ended.reason, CloseReason::INTERRUPTED);
+        assert!(store.finish(session).await.is_none());
+
+        let session = node.opened("t").await;
+        assert!(store.close(session, reason()).await.unwrap().is_some());
+        assert_eq!(store.close(session, reason()).await.unwrap_err(), Gone::Over);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_session_tells_what_waits_and_then_why_again_and_again() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        store.push(session, push(&["last words"])).await.unwrap();
+        store.close(session, reason()).await.unwrap();
+        assert_eq!(store.push(session, push(&["late"])).await.unwrap_err(), Gone::Over);
+        assert!(matches!(store.begin(node.begin("s", None)).await.unwrap(), Begun::Closed));
+        let (hold, pending) = node.attach("s", None).await;
+        assert_eq!((texts(&pending.messages), pending.closed), (vec!["last words".to_owned()], Some(reason())));
+        store.release(hold, sent(2)).await.unwrap();
+        for _ in 0..3 {
+            tokio::time::sleep(DELAY - MOMENT).await;
+            let (hold, pending) = node.attach("s", None).await;
+            assert_eq!((pending.messages.len(), pending.closed), (0, Some(reason())));
+            store.release(hold, sent(2)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_told_too_much_is_closed_and_grows_no_further() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        let much = || Push { messages: vec!["0123456789".into(); 3], limit: 50 };
+        assert!(store.push(session, much()).await.unwrap().is_none());
+        let ended = store.push(session, much()).await.unwrap().expect("too much");
+        assert_eq!(ended.reason, CloseReason::TOO_SLOW);
+        let (_, pending) = node.attach("s", None).await;
+        assert_eq!((pending.messages.len(), pending.closed), (0, Some(CloseReason::TOO_SLOW)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_receiver_was_handed_is_not_unread() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        let (hold, _) = node.attach("s", None).await;
+        for round in 1..=10 {
+            let push = Push { messages: vec!["0123456789".into(); 3], limit: 50 };
+            assert!(store.push(session, push).await.unwrap().is_none());
+            assert!(store.pending(hold, Own(1 + 3 * round)).await.unwrap().messages.is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handler_calls_of_a_session_never_overlap() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let Attached::Created(hold, _) = node.try_attach("s", None, Takeover::Never).await else { panic!() };
+        let mut waiting = Box::pin(store.begin(node.begin("s", None)));
+        assert!(timeout(MOMENT, &mut waiting).await.is_err(), "on_open is under way");
+        assert!(store.finish(hold.session).await.is_none());
+        let Begun::Run { session, .. } = waiting.await.unwrap() else { panic!() };
+        assert!(timeout(MOMENT, store.begin(node.begin("s", None))).await.is_err());
+        assert!(store.finish(session).await.is_none());
+        assert!(matches!(store.begin(node.begin("s", None)).await.unwrap(), Begun::Run { .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_the_balancer_repeats_is_done_once() {
+    for store in stores() {
+        let node = Node::join(&store);
+        node.opened("s").await;
+        let Begun::Run { session, .. } = store.begin(node.begin("s", Some("r1"))).await.unwrap() else { panic!() };
+        let mut repeat = Box::pin(store.begin(node.begin("s", Some("r1"))));
+        assert!(timeout(MOMENT, &mut repeat).await.is_err(), "the first is under way");
+        store.finish(session).await;
+        assert!(matches!(repeat.await.unwrap(), Begun::Done));
+        assert!(matches!(store.begin(node.begin("s", Some("r2"))).await.unwrap(), Begun::Run { .. }));
+        assert!(matches!(store.begin(node.begin("nobody", None)).await.unwrap(), Begun::Unknown));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_messages_in_a_second_close_the_session() {
+    for store in stores() {
+        let node = Node::join(&store);
+        node.opened("s").await;
+        let begin = |count| Begin { count, rate: Some(5), ..node.begin("s", None) };
+        for _ in 0..2 {
+            let Begun::Run { session, .. } = store.begin(begin(5)).await.unwrap() else { panic!() };
+            store.finish(session).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let Begun::Run { session, .. } = store.begin(begin(4)).await.unwrap() else { panic!() };
+        store.finish(session).await;
+        let Begun::TooMany(Some(ended)) = store.begin(begin(2)).await.unwrap() else { panic!() };
+        assert_eq!(ended.reason, CloseReason::TOO_MANY_MESSAGES);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_are_seen_by_the_next_call() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        store.set_attribute(session, "name", Some("Ann".to_owned())).await.unwrap();
+        store.set_attribute(session, "gone", Some("x".to_owned())).await.unwrap();
+        store.set_attribute(session, "gone", None).await.unwrap();
+        let Begun::Run { attributes, .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
+        assert_eq!(attributes.into_iter().collect::<Vec<_>>(), [("name".to_owned(), "Ann".to_owned())]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_come_back_ends_its_session_once() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        tokio::time::sleep(DELAY - MOMENT).await;
+        let Begun::Run { .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
+        store.finish(session).await;
+        let ended = timeout(2 * MOMENT, store.expired()).await.expect("sends do not extend a session's life");
+        assert_eq!(ended.len(), 1);
+        assert_eq!((ended[0].session, &ended[0].reason), (session, &CloseReason::CLIENT_GONE));
+        assert!(timeout(2 * DELAY, store.expired()).await.is_err(), "once");
+        node.open("s", None).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attached_session_does_not_expire_and_a_released_one_starts_anew() {
+    for store in stores() {
+        let node = Node::join(&store);
+        node.opened("s").await;
+        let (hold, _) = node.attach("s", None).await;
+        assert!(timeout(3 * DELAY, store.expired()).await.is_err());
+        store.release(hold, sent(1)).await.unwrap();
+        assert!(timeout(DELAY - MOMENT, store.expired()).await.is_err());
+        assert_eq!(timeout(2 * MOMENT, store.expired()).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closing_session_is_forgotten_without_another_on_close() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        store.close(session, reason()).await.unwrap();
+        assert!(timeout(2 * DELAY, store.expired()).await.is_err());
+        node.open("s", None).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_the_last_node_end_with_it() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        let session = a.opened("s").await;
+        assert!(store.retire(a.id, CloseReason::GOING_AWAY).await.is_empty(), "they go on at the other node");
+        let ended = store.retire(b.id, CloseReason::GOING_AWAY).await;
+        assert_eq!(ended.iter().map(|ended| ended.session).collect::<Vec<_>>(), [session]);
+        let (_, pending) = b.attach("s", None).await;
+        assert_eq!(pending.closed, Some(CloseReason::GOING_AWAY));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_reach_the_node_they_are_for() {
+    for store in stores() {
+        let (a, b) = (Node::join(&store), Node::join(&store));
+        store.signal(b.id, Signal::Answer(7, true)).await.unwrap();
+        assert!(a.signals().is_empty());
+        assert_eq!(b.signals(), [Signal::Answer(7, true)]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The standard test services, as far as other tests do not use them.
+
+use crate::server::shared;
+use crate::session::{Session, Transport};
+use crate::ws::WebSocket;
+
+#[test]
+fn ticker_ticks_once_a_second() {
+    let session = Session::fresh(shared(), "/ticker");
+    let mut receiver = session.receive(Transport::XhrStreaming);
+    assert_eq!(receiver.frame(), "o");
+    for _ in 0..2 {
+        assert_eq!(receiver.frame(), "a[\"tick!\"]");
+    }
+}
+
+#[test]
+fn amplify_answers_with_a_power_of_two() {
+    let session = Session::open(shared(), "/amplify");
+    for (asked, length) in [("1", 2), ("4", 16), ("18", 1 << 18), ("19", 2), ("0", 2), ("x", 2)] {
+        session.send(&format!("[\"{asked}\"]"));
+        let frame = session.poll();
+        assert!(frame == format!("a[\"{}\"]\n", "x".repeat(length)), "{asked} gave {} bytes", frame.len());
+    }
+}
+
+#[test]
+fn broadcast_reaches_every_transport_the_sender_too() {
+    let polled = Session::open(shared(), "/broadcast");
+    let streamed = Session::open(shared(), "/broadcast");
+    let mut stream = streamed.attach(Transport::EventSource);
+    let mut socket = WebSocket::open(shared(), &Session::fresh(shared(), "/broadcast").at("websocket"));
+    socket.expect_text("o");
+    let mut raw = WebSocket::open(shared(), "/broadcast/websocket");
+
+    let unique = format!("to all, from {}", polled.url);
+    let wanted = format!("a[\"{unique}\"]");
+    polled.send(&format!("[\"{unique}\"]"));
+    assert_eq!(polled.poll(), format!("{wanted}\n"));
+    assert_eq!(stream.frame(), wanted);
+    socket.expect_text(&wanted);
+    raw.expect_text(&unique);
+}
+
+#[test]
+fn a_service_without_websockets_echoes_over_http() {
+    let session = Session::open(shared(), "/disabled_websocket_echo");
+    session.send("[\"x\"]");
+    assert_eq!(session.poll(), "a[\"x\"]\n");
+}
