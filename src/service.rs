@@ -101,6 +101,15 @@ impl Service {
         self.0.serves(path)
     }
 
+    /// A WebSocket's session without a WebSocket.
+    #[cfg(test)]
+    pub(crate) fn open_socket(&self) -> LocalSocket {
+        let (head, ()) = http::Request::new(()).into_parts();
+        let transport = sockhop_transports::Transport::Websocket;
+        let request = ClientRequest { transport, session: "", request_id: None, remote: None, head: &head };
+        self.0.sessions().connect(request).expect("there is room")
+    }
+
     /// The service as a warp filter; requests for other paths are rejected, so that other filters can follow.
     #[must_use]
     pub fn filter(&self) -> warp::filters::BoxedFilter<(warp::reply::Response,)> {

@@ -166,3 +166,53 @@ impl Drop for LocalSocket {
         self.session.0.node.registry.leave_socket(self.present);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::Broadcast;
+    use crate::{Message, Node, Service};
+
+    async fn next(socket: &mut LocalSocket) -> Next {
+        std::future::poll_fn(|cx| socket.poll_next(cx, Room::Free)).await
+    }
+
+    #[tokio::test]
+    async fn a_message_for_a_thousand_sockets_is_encoded_once() {
+        let node = Node::new();
+        let channel = ChannelName::new("room").unwrap();
+        let service = Service::builder("/room", Broadcast::new(&node, channel.clone())).build(&node);
+        let mut sockets = Vec::new();
+        for _ in 0..1000 {
+            let socket = service.open_socket();
+            socket.opened().await;
+            sockets.push(socket);
+        }
+        let message = Message::new("to all");
+        let encoded = message.frame().as_ptr();
+        node.publish(&channel, message).await.unwrap();
+        for socket in &mut sockets {
+            let Next::Frame(frame) = next(socket).await else { panic!("a frame") };
+            assert_eq!(frame.encode().as_ptr(), encoded, "the very bytes that were encoded");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_does_not_read_is_ended_and_the_others_are_not() {
+        let node = Node::new();
+        let channel = ChannelName::new("room").unwrap();
+        let room = Broadcast::new(&node, channel.clone());
+        let service = Service::builder("/room", room).unread_limit(100).build(&node);
+        let (mut blocked, mut reading) = (service.open_socket(), service.open_socket());
+        blocked.opened().await;
+        reading.opened().await;
+        for _ in 0..20 {
+            node.publish(&channel, "0123456789").await.unwrap();
+            assert!(matches!(next(&mut reading).await, Next::Frame(Frame::Messages(_))));
+        }
+        let end = std::future::poll_fn(|cx| blocked.poll_next(cx, Room::Blocked)).await;
+        assert_eq!(end, Next::Frame(Frame::Close(CloseReason::TOO_SLOW)));
+        blocked.ended(CloseReason::TOO_SLOW).await;
+        assert_eq!(node.sessions(), 1);
+    }
+}

@@ -3,11 +3,12 @@
 //! `SOCKHOP_TEST_ADDR=host:port` puts a running server in the place of the shared one; `SOCKHOP_BIN` names another binary.
 //! Servers with options of their own are always started here.
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, OnceLock, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -18,22 +19,84 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Server {
     address: SocketAddr,
-    process: Option<Mutex<Process>>,
+    /// None for a server that runs elsewhere, or has been stopped.
+    process: Mutex<Option<Process>>,
 }
 
 struct Process {
     child: Child,
-    /// Kills the server when this test process ends in whatever way: a static is never dropped.
+    /// Kills the server when this test process ends without unwinding.
     watchdog: Child,
 }
 
-/// The one server with default options that all tests of this process share.
+type Flags = &'static [&'static str];
+
+/// The server with default options that all tests share.
 pub(crate) fn shared() -> &'static Server {
-    static SHARED: OnceLock<Server> = OnceLock::new();
-    SHARED.get_or_init(|| match env::var("SOCKHOP_TEST_ADDR") {
-        Ok(address) => Server::running_at(&address),
-        Err(_) => Server::start(&[]),
+    shared_with(&[])
+}
+
+/// The server with these flags that all tests share; it is stopped when the last test that uses it has ended.
+pub(crate) fn shared_with(flags: Flags) -> &'static Server {
+    thread_local! {
+        // Each test runs on a thread of its own.
+        static USED: RefCell<Vec<Use>> = const { RefCell::new(Vec::new()) };
+    }
+    USED.with_borrow_mut(|used| {
+        if let Some(found) = used.iter().find(|used| used.flags == flags) {
+            return found.server;
+        }
+        let server = begin_use(flags);
+        used.push(Use { flags, server });
+        server
     })
+}
+
+/// One test's use of a shared server.
+struct Use {
+    flags: Flags,
+    server: &'static Server,
+}
+
+struct Shared {
+    flags: Flags,
+    server: &'static Server,
+    users: usize,
+}
+
+static SHARED: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
+
+fn begin_use(flags: Flags) -> &'static Server {
+    let mut all = lock(&SHARED);
+    if let Some(shared) = all.iter_mut().find(|shared| shared.flags == flags) {
+        shared.users += 1;
+        return shared.server;
+    }
+    let server = match env::var("SOCKHOP_TEST_ADDR") {
+        Ok(address) if flags.is_empty() => Server::running_at(&address),
+        _ => Server::start(flags),
+    };
+    // Only what describes the server is leaked: the process is stopped.
+    let server = Box::leak(Box::new(server));
+    all.push(Shared { flags, server, users: 1 });
+    server
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let mut all = lock(&SHARED);
+        if let Some(index) = all.iter().position(|shared| shared.flags == self.flags) {
+            all[index].users -= 1;
+            if all[index].users == 0 {
+                all.swap_remove(index);
+                lock(&self.server.process).take();
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Server {
@@ -43,7 +106,7 @@ impl Server {
             .ok()
             .and_then(|mut found| found.next())
             .unwrap_or_else(|| panic!("SOCKHOP_TEST_ADDR is not an address: {address}"));
-        Self { address, process: None }
+        Self { address, process: Mutex::new(None) }
     }
 
     /// Starts a server on a free port with the test services and these further flags.
@@ -82,7 +145,7 @@ impl Server {
         let address = announced.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             panic!("the server with {flags:?} did not print where it listens within {PATIENCE:?}")
         });
-        Self { address, process: Some(Mutex::new(process)) }
+        Self { address, process: Mutex::new(Some(process)) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -112,14 +175,18 @@ impl Server {
         assert_eq!((greeting.status, greeting.text()), (200, "Welcome to SockJS!\n"));
     }
 
-    fn process(&self) -> std::sync::MutexGuard<'_, Process> {
-        let process = self.process.as_ref().expect("the test needs its own server");
-        process.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn with_child<T>(&self, look: impl FnOnce(&mut Child) -> T) -> T {
+        let mut process = lock(&self.process);
+        look(&mut process.as_mut().expect("the test needs its own server").child)
+    }
+
+    fn pid(&self) -> u32 {
+        self.with_child(|child| child.id())
     }
 
     /// Memory that the server process has resident right now.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process().child.id());
+        let path = format!("/proc/{}/status", self.pid());
         let status = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let kilobytes = status
             .lines()
@@ -131,7 +198,7 @@ impl Server {
 
     /// Sends a signal such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.process().child.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
     }
@@ -140,7 +207,7 @@ impl Server {
     pub(crate) fn exit_status(&self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.process().child.try_wait().expect("wait for the server") {
+            if let Some(status) = self.with_child(|child| child.try_wait().expect("wait for the server")) {
                 return status;
             }
             assert!(Instant::now() < deadline, "the server is still running after {PATIENCE:?}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, Version};
 use http_body::Frame as BodyFrame;
 use tokio::time::{Instant, Sleep};
 
@@ -58,10 +58,15 @@ impl std::error::Error for Unwritten {}
 pub(crate) async fn respond<W: Wire, R: Receiver>(
     wire: W,
     attached: Attached<R>,
+    version: Version,
     mut headers: HeaderMap,
     options: &Options,
 ) -> Result<Response<Body>, Unwritten> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE));
+    if W::KIND == Kind::Stream && version < Version::HTTP_11 {
+        // Without chunks, the end of the connection is the end of the body.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let body = match (attached, W::KIND) {
         (Attached::Unwritten, _) => return Err(Unwritten),
         (Attached::Unavailable(reason), _) => return Ok(crate::service::unavailable(reason, headers)),

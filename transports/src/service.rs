@@ -212,7 +212,7 @@ impl<S: Sessions> SockJs<S> {
             return Ok(failure(error.status(), error.text(), headers));
         }
         let attached = self.sessions().attach(request).await;
-        receive::respond(wire, attached, headers, options).await
+        receive::respond(wire, attached, request.head.version, headers, options).await
     }
 
     fn upgrade<F: Framing>(&self, request: ClientRequest<'_>, on_upgrade: Option<OnUpgrade>) -> Response<Body> {

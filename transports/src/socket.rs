@@ -149,7 +149,15 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             let mut read = 0;
-            while self.poll_turn(cx).is_ready() && read < READ_AHEAD {
+            loop {
+                let idle = self.poll_turn(cx).is_ready();
+                // Before the next read: a client that closes is no longer written to, and has yet to get its answers.
+                if let Some(end) = self.poll_outgoing(cx) {
+                    return Poll::Ready(end);
+                }
+                if !idle || read == READ_AHEAD {
+                    break;
+                }
                 match Pin::new(&mut self.stream).poll_next(cx) {
                     Poll::Ready(Some(Ok(message))) => {
                         if let Some(end) = self.received(message) {
@@ -161,9 +169,6 @@ where
                     Poll::Pending => break,
                 }
                 read += 1;
-            }
-            if let Some(end) = self.poll_outgoing(cx) {
-                return Poll::Ready(end);
             }
             if let Some(end) = self.poll_pulse(cx) {
                 return Poll::Ready(end);

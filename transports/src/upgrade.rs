@@ -1,7 +1,7 @@
 //! The opening handshake of a WebSocket: RFC 6455, section 4.2.
 
 use headers::{Connection, HeaderMapExt, SecWebsocketAccept, SecWebsocketKey, SecWebsocketVersion, Upgrade};
-use http::header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
@@ -22,16 +22,27 @@ pub(crate) fn accept(request: &HeaderMap) -> Result<SecWebsocketAccept, Box<Resp
     if !request.typed_get::<Connection>().is_some_and(|connection| connection.contains("upgrade")) {
         return Err(refuse("\"Connection\" must be \"Upgrade\"."));
     }
+    if !request.contains_key(SEC_WEBSOCKET_VERSION) {
+        // Drafts before the RFC, such as hixie-76, have none.
+        return Err(refuse("\"Sec-WebSocket-Version\" is missing."));
+    }
     if request.typed_get::<SecWebsocketVersion>() != Some(SecWebsocketVersion::V13) {
         let mut headers = HeaderMap::new();
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         let text = "Only WebSocket version 13 is spoken here.";
         return Err(Box::new(failure(StatusCode::UPGRADE_REQUIRED, text, headers)));
     }
-    match request.typed_get::<SecWebsocketKey>() {
+    let key = request.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes()));
+    match key.and_then(|_| request.typed_get::<SecWebsocketKey>()) {
         Some(key) => Ok(key.into()),
         None => Err(refuse("\"Sec-WebSocket-Key\" is missing or invalid.")),
     }
+}
+
+/// Sixteen bytes in base64.
+fn is_nonce(key: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(key.split_at_checked(22), Some((digits, b"==")) if digits.iter().all(digit))
 }
 
 /// The 101 answer.
@@ -79,12 +90,17 @@ mod tests {
             (("connection", "close"), 400),
             (("sec-websocket-version", "8"), 426),
             (("sec-websocket-version", "x"), 426),
+            (("sec-websocket-key", ""), 400),
+            (("sec-websocket-key", "c2hvcnQ="), 400),
+            (("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhX!w=="), 400),
         ] {
             assert_eq!(accept(&with(&[changed])).unwrap_err().status(), status, "{changed:?}");
         }
-        let mut keyless = with(&[]);
-        keyless.remove("sec-websocket-key");
-        assert_eq!(accept(&keyless).unwrap_err().status(), 400);
+        for missing in ["sec-websocket-key", "sec-websocket-version"] {
+            let mut without = with(&[]);
+            without.remove(missing);
+            assert_eq!(accept(&without).unwrap_err().status(), 400, "{missing}");
+        }
         assert_eq!(accept(&HeaderMap::new()).unwrap_err().status(), 400);
     }
 }

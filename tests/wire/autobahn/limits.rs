@@ -1,16 +1,13 @@
 //! Cases 9: large messages and many, on a server that allows for them.
 
-use std::sync::OnceLock;
-
-use crate::server::Server;
+use crate::server::shared_with;
 use crate::ws::{BINARY, CLOSE, Frame, PONG, WebSocket};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 fn connect() -> WebSocket {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    let server = SERVER.get_or_init(|| Server::start(&["--message-limit", "16MiB", "--unread-limit", "64MiB"]));
+    let server = shared_with(&["--message-limit", "16MiB", "--unread-limit", "64MiB"]);
     WebSocket::open(server, "/echo/websocket")
 }
 

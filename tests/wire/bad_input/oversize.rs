@@ -1,10 +1,8 @@
 //! Bodies and messages over the limits.
 
-use std::sync::OnceLock;
-
 use super::status_before_end;
 use crate::http::Request;
-use crate::server::{Server, shared};
+use crate::server::{Server, shared, shared_with};
 use crate::session::Session;
 use crate::ws::{BINARY, CLOSE, Frame, WebSocket};
 
@@ -12,8 +10,7 @@ const KIB: usize = 1024;
 
 /// A server that takes bodies of 64 KiB and messages of 32 KiB.
 fn strict() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start(&["--body-limit", "64KiB", "--message-limit", "32KiB"]))
+    shared_with(&["--body-limit", "64KiB", "--message-limit", "32KiB"])
 }
 
 /// An array of messages, `length` bytes in all, no message larger than 8 KiB.

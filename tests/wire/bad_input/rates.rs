@@ -1,19 +1,17 @@
 //! Clients that send more messages than they may.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, shared_with};
 use crate::session::{Session, Transport};
 use crate::ws::{CLOSE, WebSocket};
 
 const TOO_MANY: &str = "c[4502,\"Too many messages\"]";
 
 fn limited() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start(&["--max-messages-per-second", "5"]))
+    shared_with(&["--max-messages-per-second", "5"])
 }
 
 fn fifty() -> Vec<String> {

@@ -21,16 +21,14 @@ fn server() -> Server {
     Server::start(&["--unread-limit", "64KiB", "--response-limit", "1GiB"])
 }
 
-/// What the server grew by while it was flooded.
-fn growth(server: &Server, flood: impl FnOnce()) -> u64 {
+/// Floods, and sees to it that the server's memory hardly notices.
+fn flood_in_bounded_memory<T>(server: &Server, flood: impl FnOnce() -> T) -> T {
     server.expect_still_serving();
     let before = server.resident_bytes();
-    flood();
-    server.resident_bytes().saturating_sub(before)
-}
-
-fn assert_bounded(grown: u64) {
+    let flooded = flood();
+    let grown = server.resident_bytes().saturating_sub(before);
     assert!(grown < 24 << 20, "the server grew by {} KiB", grown / 1024);
+    flooded
 }
 
 /// Others go on while one client does not read.
@@ -67,31 +65,26 @@ fn assert_cut(connection: &mut crate::http::Connection) {
 #[test]
 fn a_websocket_that_never_reads_is_closed() {
     let server = server();
-    let mut socket = None;
-    let grown = growth(&server, || {
+    let mut flooded = flood_in_bounded_memory(&server, || {
         let url = Session::fresh(&server, "/amplify").at("websocket");
-        let mut flooded = WebSocket::open(&server, &url);
-        write_until_cut(&mut flooded, &Frame::text(ASK_FOR_16_KIB));
+        let mut socket = WebSocket::open(&server, &url);
+        write_until_cut(&mut socket, &Frame::text(ASK_FOR_16_KIB));
         assert_undisturbed(&server);
-        socket = Some(flooded);
+        socket
     });
-    assert_bounded(grown);
-    assert_cut(&mut socket.expect("it was opened").connection);
+    assert_cut(&mut flooded.connection);
 }
 
 #[test]
 fn a_raw_websocket_that_never_reads_its_echoes_is_closed() {
     let server = server();
-    let mut socket = None;
-    let text = "m".repeat(AMPLIFIED);
-    let grown = growth(&server, || {
-        let mut flooded = WebSocket::open(&server, "/echo/websocket");
-        write_until_cut(&mut flooded, &Frame::text(&text));
+    let mut flooded = flood_in_bounded_memory(&server, || {
+        let mut socket = WebSocket::open(&server, "/echo/websocket");
+        write_until_cut(&mut socket, &Frame::text("m".repeat(AMPLIFIED)));
         assert_undisturbed(&server);
-        socket = Some(flooded);
+        socket
     });
-    assert_bounded(grown);
-    assert_cut(&mut socket.expect("it was opened").connection);
+    assert_cut(&mut flooded.connection);
 }
 
 #[test]
@@ -99,9 +92,10 @@ fn a_stream_that_never_reads_is_ended() {
     let server = server();
     for transport in Transport::STREAMS {
         let session = Session::open(&server, "/amplify");
-        let mut receiver = None;
-        let grown = growth(&server, || {
-            let attached = session.attach(transport);
+        let mut flooded = flood_in_bounded_memory(&server, || {
+            let mut stream = server.connect();
+            stream.send(&transport.request(&session.url).header("Connection", "close"));
+            assert_eq!(stream.head().status, 200, "{transport:?}");
             let mut sending = server.connect();
             let ask = Request::post(&session.at("xhr_send"), ASK_FOR_16_KIB);
             for _ in 0..FLOOD / AMPLIFIED {
@@ -111,10 +105,9 @@ fn a_stream_that_never_reads_is_ended() {
                 }
             }
             assert_undisturbed(&server);
-            receiver = Some(attached);
+            stream
         });
-        assert_bounded(grown);
-        assert_cut(&mut receiver.expect("it was attached").connection);
+        assert_cut(&mut flooded);
     }
 }
 
@@ -123,14 +116,13 @@ fn a_session_whose_client_never_polls_is_closed_with_4501() {
     let server = server();
     for transport in Transport::ALL {
         let session = Session::open(&server, "/amplify");
-        let grown = growth(&server, || {
+        flood_in_bounded_memory(&server, || {
             for _ in 0..100 {
                 if session.try_send(ASK_FOR_16_KIB).status == 404 {
                     break;
                 }
             }
         });
-        assert_bounded(grown);
         let deadline = Instant::now() + PATIENCE;
         let mut receiver = session.receive(transport);
         loop {

@@ -1,15 +1,13 @@
 //! Request bodies that never come to their end.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::http::{Connection, Request};
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, shared_with};
 use crate::session::Session;
 
 fn impatient() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start(&["--body-timeout", "500ms"]))
+    shared_with(&["--body-timeout", "500ms"])
 }
 
 /// Begins a body and lets `each_round` go on with it until the server answers, which must be 408, in time but not too soon.

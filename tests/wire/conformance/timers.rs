@@ -1,11 +1,10 @@
 //! Heartbeats and the disconnect delay, with servers whose timers are short.
 
-use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::http::Request;
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, shared_with};
 use crate::session::{Session, Transport};
 use crate::ws::{Frame, PING, PONG, WebSocket};
 
@@ -15,13 +14,11 @@ const NOT_BEFORE: Duration = Duration::from_millis(250);
 const NOT_AFTER: Duration = Duration::from_secs(4);
 
 fn with_quick_heartbeat() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start(&["--heartbeat", "300ms"]))
+    shared_with(&["--heartbeat", "300ms"])
 }
 
 fn with_short_disconnect_delay() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start(&["--disconnect-delay", "300ms"]))
+    shared_with(&["--disconnect-delay", "300ms"])
 }
 
 fn assert_timely(since: Instant, what: &str) {
