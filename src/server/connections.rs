@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -159,8 +159,7 @@ impl Drop for Connection {
 
 impl Control {
     /// Drives a connection to its end; `end` is how it is told to.
-    pub(super) async fn run<C: Future>(&self, connection: C, end: fn(Pin<&mut C>)) -> C::Output {
-        let mut connection = pin!(connection);
+    pub(super) async fn run<C: Future>(&self, mut connection: Pin<Box<C>>, end: fn(Pin<&mut C>)) -> C::Output {
         let mut told = false;
         std::future::poll_fn(|cx| {
             self.waker.register(cx.waker());

@@ -235,9 +235,10 @@ async fn serve(http: http1::Builder, app: Arc<App>, connection: Connection, stre
     let control = connection.control();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(RemoteAddr(remote));
-        respond(Arc::clone(&app), request)
+        // Boxed: hyper keeps room for the whole future as long as the connection lives.
+        Box::pin(respond(Arc::clone(&app), request))
     });
-    let serving = http.serve_connection(connection.over(stream), service).with_upgrades();
+    let serving = Box::pin(http.serve_connection(connection.over(stream), service).with_upgrades());
     if let Err(error) = control.run(serving, |serving| serving.graceful_shutdown()).await {
         tracing::debug!(%remote, %error, "connection ended");
     }

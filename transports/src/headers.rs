@@ -20,7 +20,7 @@ const YEAR: Duration = Duration::from_secs(31_536_000);
 
 /// The headers of every answer of a route: CORS, cache and cookie, whatever its status.
 pub(crate) fn common(route: &Route, options: &Options, request: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
+    let mut headers = HeaderMap::with_capacity(6);
     match route.cache {
         Cache::No => {
             headers.insert(CACHE_CONTROL, NO_CACHE);

@@ -63,10 +63,6 @@ pub(crate) async fn respond<W: Wire, R: Receiver>(
     options: &Options,
 ) -> Result<Response<Body>, Unwritten> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE));
-    if W::KIND == Kind::Stream && version < Version::HTTP_11 {
-        // Without chunks, the end of the connection is the end of the body.
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     let body = match (attached, W::KIND) {
         (Attached::Unwritten, _) => return Err(Unwritten),
         (Attached::Unavailable(reason), _) => return Ok(crate::service::unavailable(reason, headers)),
@@ -87,6 +83,10 @@ pub(crate) async fn respond<W: Wire, R: Receiver>(
     };
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
+    if W::KIND == Kind::Stream && version < Version::HTTP_11 {
+        // Without chunks, the end of the connection is the end of the body: hyper must not keep it alive.
+        *response.version_mut() = Version::HTTP_10;
+    }
     Ok(response)
 }
 

@@ -231,10 +231,12 @@ impl<S: Sessions> SockJs<S> {
         let shared = Arc::clone(&self.shared);
         self.sessions().spawn(async move {
             match on_upgrade.await {
-                Ok(upgraded) => socket::run::<F>(TokioIo::new(upgraded), socket, &shared.options).await,
+                Ok(upgraded) => {
+                    Box::pin(socket::run::<F>(TokioIo::new(upgraded), socket, &shared.options)).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "upgrade failed");
-                    crate::Socket::ended(socket, crate::CloseReason::INTERRUPTED).await;
+                    Box::pin(crate::Socket::ended(socket, crate::CloseReason::INTERRUPTED)).await;
                 }
             }
         });

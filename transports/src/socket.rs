@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,35 +50,10 @@ pub(crate) async fn run<F: Framing>(
     socket: impl Socket,
     options: &Options,
 ) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(options.websocket_buffer)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(Some(options.message_limit))
-        .max_frame_size(Some(options.message_limit));
-    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let mut connection = Connection {
-        stream,
-        turn: Some(socket.opened()),
-        socket,
-        write: Write::Clean,
-        pulse: Pulse::new(options.heartbeat),
-        heartbeat: options.heartbeat,
-        pong_timeout: options.pong_timeout,
-        framing: std::marker::PhantomData::<F>,
-    };
-    if F::FRAMED {
-        connection.send(&Frame::Open);
-    }
+    // Boxed, as is the end: what lives only at first or at last shall not make every idle connection larger.
+    let mut connection = Box::pin(Connection::<_, _, F>::open(io, socket, options)).await;
     let end = poll_fn(|cx| connection.poll(cx)).await;
-    let Connection { stream, turn, socket, .. } = connection;
-    let reason = end.reason();
-    let handler = async {
-        if let Some(turn) = turn {
-            turn.await;
-        }
-        socket.ended(reason).await;
-    };
-    futures_util::future::join(handler, finish::<F, _>(stream, end)).await;
+    Box::pin(connection.end(end)).await;
 }
 
 struct Connection<IO, S, F> {
@@ -146,13 +121,49 @@ where
     S: Socket,
     F: Framing,
 {
+    async fn open(io: IO, socket: S, options: &Options) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(options.websocket_buffer)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(options.message_limit))
+            .max_frame_size(Some(options.message_limit));
+        let mut connection = Self {
+            stream: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
+            turn: Some(socket.opened()),
+            socket,
+            write: Write::Clean,
+            pulse: Pulse::new(options.heartbeat),
+            heartbeat: options.heartbeat,
+            pong_timeout: options.pong_timeout,
+            framing: std::marker::PhantomData,
+        };
+        if F::FRAMED {
+            connection.send(&Frame::Open);
+        }
+        connection
+    }
+
+    /// Lets the handler finish and hear of the end, and the connection come to its own.
+    async fn end(self, end: End) {
+        let Self { stream, turn, socket, .. } = self;
+        let reason = end.reason();
+        let handler = async {
+            if let Some(turn) = turn {
+                turn.await;
+            }
+            socket.ended(reason).await;
+        };
+        futures_util::future::join(handler, finish::<F, _>(stream, end)).await;
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             let mut read = 0;
             loop {
                 let idle = self.poll_turn(cx).is_ready();
                 // Before the next read: a client that closes is no longer written to, and has yet to get its answers.
-                if let Some(end) = self.poll_outgoing(cx) {
+                // Without a waker: what the handler sends in this very task need not wake it.
+                if let Some(end) = self.poll_outgoing(&mut Context::from_waker(Waker::noop())) {
                     return Poll::Ready(end);
                 }
                 if !idle || read == READ_AHEAD {
@@ -169,6 +180,9 @@ where
                     Poll::Pending => break,
                 }
                 read += 1;
+            }
+            if let Some(end) = self.poll_outgoing(cx) {
+                return Poll::Ready(end);
             }
             if let Some(end) = self.poll_pulse(cx) {
                 return Poll::Ready(end);

@@ -16,6 +16,11 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::options::{LogFormat, LogLevel, Options};
 use crate::settings::Settings;
 
+/// Idle connections hold large buffers that are hardly touched, and small things between them: this allocator keeps the
+/// two apart, so that fewer pages are in use, and is quicker than the system's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A SockJS server: realtime messages to browsers, over WebSocket where it works and plain HTTP where it is blocked.
 ///
 /// Without a command it serves. Every option can be given as a flag, in the environment as SOCKHOP_…, or in a TOML

@@ -56,9 +56,10 @@ const SWEEP_TICKS: u32 = 250;
 
 #[derive(Default)]
 struct Shard {
-    records: HashMap<SessionKey, Record>,
+    /// Boxed: a map of large values wastes what it keeps free.
+    records: HashMap<SessionKey, Box<Record>>,
     /// Sessions that are gone but for a handler call under way, by their life.
-    ending: HashMap<u64, Record>,
+    ending: HashMap<u64, Box<Record>>,
     timers: BinaryHeap<Reverse<(Instant, SessionRef)>>,
 }
 
@@ -67,7 +68,7 @@ impl Shard {
     fn find(&mut self, session: SessionRef) -> Result<&mut Record, Gone> {
         match self.records.get_mut(&session.key) {
             Some(record) if record.session == session => Ok(record),
-            _ => self.ending.get_mut(&session.life).ok_or(Gone::Over),
+            _ => self.ending.get_mut(&session.life).map(Box::as_mut).ok_or(Gone::Over),
         }
     }
 
@@ -266,7 +267,7 @@ impl Store for MemoryStore {
                 let life = self.lives.fetch_add(1, Ordering::Relaxed);
                 let origin = Arc::new(origin);
                 let session = SessionRef { key: attach.key, life };
-                let record = vacant.insert(Record::new(session, Arc::clone(&origin), &attach));
+                let record = vacant.insert(Box::new(Record::new(session, Arc::clone(&origin), &attach)));
                 Ok(Attached::Created(record.hold(), origin))
             }
             MapEntry::Occupied(mut known) => match known.get_mut().attach(&attach) {

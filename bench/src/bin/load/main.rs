@@ -1,0 +1,115 @@
+//! The load generator: clients of one kind against one server, on one thread. It counts and checks every
+//! message, and prints what the server spent as one line for the runner.
+//!
+//! It is written lean, so that one core of it can keep one core of a fast server busy. It does not answer
+//! heartbeats, so a run has to be shorter than the server's heartbeat interval (25 seconds as a rule).
+#![forbid(unsafe_code)]
+
+mod chunks;
+mod fan_out;
+mod frames;
+mod http;
+mod idle;
+mod input;
+mod message;
+mod open;
+mod run;
+mod target;
+mod ws;
+mod ws_echo;
+mod xhr;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use sockhop_bench::record::Record;
+
+use crate::frames::Dialect;
+use crate::run::Timing;
+use crate::target::Target;
+
+/// No run takes longer than this, whatever the server does.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Drives one server with one kind of load and prints what the server spent on it.
+#[derive(Parser)]
+struct Options {
+    /// The kind of load.
+    scenario: Scenario,
+    /// Base URL of the service, such as `http://127.0.0.1:8081/echo`.
+    #[arg(long)]
+    url: Target,
+    /// Process whose CPU seconds and memory are read.
+    #[arg(long)]
+    server_pid: u32,
+    /// What websocket messages hold. HTTP transports always speak SockJS.
+    #[arg(long, value_enum, default_value_t = Dialect::Sockjs)]
+    dialect: Dialect,
+    /// Connections or sessions.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=9_000))]
+    sessions: u32,
+    /// Messages of each websocket (fan-out: of the publisher) that may be under way at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
+    in_flight: u32,
+    /// Milliseconds of load before the first reading.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(0..=5_000))]
+    warm_up: u64,
+    /// Milliseconds between the two readings.
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=15_000))]
+    duration: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scenario {
+    /// Each websocket keeps its messages in flight and gets them back.
+    WsEcho,
+    /// Each session sends by xhr_send and reads its echo from a stream; one message at a time.
+    XhrStreaming,
+    /// Each session polls, sends by xhr_send and reads its echo from the poll; one message at a time.
+    XhrPolling,
+    /// One of the websockets publishes to all of them.
+    FanOut,
+    /// Websocket sessions that say nothing.
+    IdleWs,
+    /// Streaming sessions that say nothing.
+    IdleXhrStreaming,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    sockhop_bench::limits::allow_open_files(u64::from(options.sessions) * 2 + 1_000)?;
+    let record = tokio::time::timeout(DEADLINE, measured(&options))
+        .await
+        .with_context(|| format!("the run was not over after {DEADLINE:?}"))??;
+    println!("{record}");
+    Ok(())
+}
+
+async fn measured(options: &Options) -> anyhow::Result<Record> {
+    let timing = Timing {
+        server: options.server_pid,
+        warm_up: Duration::from_millis(options.warm_up),
+        duration: Duration::from_millis(options.duration),
+    };
+    let (target, sessions) = (&options.url, options.sessions);
+    let (dialect, in_flight) = (options.dialect, options.in_flight);
+    let traffic = match options.scenario {
+        Scenario::WsEcho => ws_echo::run(target, dialect, sessions, in_flight, timing).await?,
+        Scenario::FanOut => fan_out::run(target, dialect, sessions, in_flight, timing).await?,
+        Scenario::XhrStreaming => xhr::run(target, xhr::Kind::Streaming, sessions, timing).await?,
+        Scenario::XhrPolling => xhr::run(target, xhr::Kind::Polling, sessions, timing).await?,
+        Scenario::IdleWs => {
+            let open = |id| ws::Socket::open(target.clone(), dialect, id);
+            let footprint = idle::run(options.server_pid, sessions, open).await?;
+            return Ok(Record::Footprint(footprint));
+        }
+        Scenario::IdleXhrStreaming => {
+            let open = |id| xhr::Receiver::open(target.clone(), xhr::Kind::Streaming, id);
+            let footprint = idle::run(options.server_pid, sessions, open).await?;
+            return Ok(Record::Footprint(footprint));
+        }
+    };
+    Ok(Record::Traffic(traffic))
+}
