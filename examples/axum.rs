@@ -14,7 +14,11 @@ use sockhop::services::Echo;
 use sockhop::{Node, RemoteAddr, Service};
 
 /// Tells sockhop the client's address.
-async fn remote_address(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+async fn remote_address(
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     request.extensions_mut().insert(RemoteAddr(address));
     next.run(request).await
 }

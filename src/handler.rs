@@ -1,9 +1,12 @@
 //! The application's code.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sockhop_transports::CloseReason;
+use sockhop_transports::{CloseReason, Texts};
 
 use crate::Session;
 
@@ -43,23 +46,42 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
+/// What a handler is called for.
+pub(crate) enum Call {
+    Open,
+    /// One call a message, until the session is over.
+    Messages(Texts),
+    Close(CloseReason),
+}
+
 /// A [`Handler`] behind a pointer.
 pub(crate) trait AnyHandler: Send + Sync + 'static {
-    fn on_open<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, ()>;
-    fn on_message<'a>(&'a self, session: &'a Session, message: String) -> BoxFuture<'a, ()>;
-    fn on_close<'a>(&'a self, session: &'a Session, reason: &'a CloseReason) -> BoxFuture<'a, ()>;
+    /// The calls, as one future: one allocation, however many they are.
+    fn run(self: Arc<Self>, session: Session, call: Call) -> BoxFuture<'static, ()>;
 }
 
 impl<H: Handler> AnyHandler for H {
-    fn on_open<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, ()> {
-        Box::pin(Handler::on_open(self, session))
+    fn run(self: Arc<Self>, session: Session, call: Call) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match call {
+                Call::Open => guard(&session, self.on_open(&session)).await,
+                Call::Messages(messages) => {
+                    for (index, message) in messages.into_iter().enumerate() {
+                        if index > 0 && session.is_over_here() {
+                            break;
+                        }
+                        guard(&session, self.on_message(&session, message)).await;
+                    }
+                }
+                Call::Close(reason) => guard(&session, self.on_close(&session, &reason)).await,
+            }
+        })
     }
+}
 
-    fn on_message<'a>(&'a self, session: &'a Session, message: String) -> BoxFuture<'a, ()> {
-        Box::pin(Handler::on_message(self, session, message))
-    }
-
-    fn on_close<'a>(&'a self, session: &'a Session, reason: &'a CloseReason) -> BoxFuture<'a, ()> {
-        Box::pin(Handler::on_close(self, session, reason))
+/// One call, whose panic ends the session and not the server.
+async fn guard(session: &Session, call: impl Future<Output = ()>) {
+    if AssertUnwindSafe(call).catch_unwind().await.is_err() {
+        session.end_after_panic().await;
     }
 }

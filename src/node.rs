@@ -17,7 +17,8 @@ use crate::registry::Registry;
 use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
-    Ended, Entry, Epoch, Hold, Holder, Inbox, MemoryStore, Publish, PublishError, Published, Retention, Signal, Store,
+    Ended, Entry, Epoch, Hold, Holder, Inbox, MemoryStore, Publish, PublishError, Published, Retention, Signal,
+    Store,
 };
 
 /// One server process, to which services belong. Cloning is cheap; all clones are the same node.
@@ -217,7 +218,10 @@ impl Default for Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("id", &self.inner.id).field("sessions", &self.sessions()).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("id", &self.inner.id)
+            .field("sessions", &self.sessions())
+            .finish_non_exhaustive()
     }
 }
 
@@ -267,7 +271,9 @@ impl NodeInner {
     pub(crate) fn session_opened(&self) -> bool {
         let opened = self
             .sessions
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max_sessions).then_some(open + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < self.max_sessions).then_some(open + 1)
+            })
             .is_ok();
         if opened {
             self.metrics.opened.increment(1);
@@ -298,7 +304,9 @@ impl NodeInner {
                 let node = Arc::clone(self);
                 self.spawn(session::on_close(node, service, ended));
             }
-            None => tracing::warn!(service = %ended.origin.service, "a session of a service that is gone has ended"),
+            None => {
+                tracing::warn!(service = %ended.origin.service, "a session of a service that is gone has ended")
+            }
         }
     }
 

@@ -83,7 +83,10 @@ impl Registry {
     /// Another attach has taken the session over.
     pub(crate) fn fence(&self, hold: Hold) {
         if let Some(receivers) = self.shard(hold.session.key).get(&hold.session.key) {
-            receivers.iter().filter(|present| present.hold == Some(hold)).for_each(|present| present.mailbox.fence());
+            receivers
+                .iter()
+                .filter(|present| present.hold == Some(hold))
+                .for_each(|present| present.mailbox.fence());
         }
     }
 

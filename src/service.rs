@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, Request, Response};
 use sockhop_transports::{
-    Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Unavailable,
+    Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Texts, Unavailable,
 };
 
 use crate::handler::{AnyHandler, Handler};
@@ -48,7 +48,7 @@ pub struct Service(SockJs<ServiceSessions>);
 /// What all sessions of a service share.
 pub(crate) struct ServiceState {
     pub(crate) name: Arc<str>,
-    pub(crate) handler: Box<dyn AnyHandler>,
+    pub(crate) handler: Arc<dyn AnyHandler>,
     pub(crate) unread_limit: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) max_messages_per_second: Option<u32>,
@@ -59,7 +59,7 @@ pub(crate) struct ServiceState {
 /// Makes a [`Service`]. Every option says its unit and default.
 pub struct ServiceBuilder {
     prefix: String,
-    handler: Box<dyn AnyHandler>,
+    handler: Arc<dyn AnyHandler>,
     transports: Options,
     unread_limit: usize,
     max_subscriptions: usize,
@@ -79,7 +79,7 @@ impl Service {
     pub fn builder(prefix: impl Into<String>, handler: impl Handler) -> ServiceBuilder {
         ServiceBuilder {
             prefix: prefix.into(),
-            handler: Box::new(handler),
+            handler: Arc::new(handler),
             transports: Options::default(),
             unread_limit: 1024 * 1024,
             max_subscriptions: 1000,
@@ -321,12 +321,7 @@ impl ServiceSessions {
         SessionKey::of(&self.service.name, request.session)
     }
 
-    async fn receiver(
-        &self,
-        presence: Presence,
-        hold: store::Hold,
-        pending: Pending,
-    ) -> Attached<HttpReceiver> {
+    async fn receiver(&self, presence: Presence, hold: store::Hold, pending: Pending) -> Attached<HttpReceiver> {
         match HttpReceiver::new(presence, Arc::clone(&self.service), hold, pending).await {
             Ok(receiver) => Attached::Held(receiver),
             Err(error) => {
@@ -354,7 +349,8 @@ impl Sessions for ServiceSessions {
                 Ok(store::Attached::Created(hold, origin)) => {
                     let on_open =
                         session::on_open(Arc::clone(node), Arc::clone(&self.service), origin, hold.session);
-                    let receiver = self.receiver(presence, hold, Pending { from: Own(0), ..Pending::default() }).await;
+                    let receiver =
+                        self.receiver(presence, hold, Pending { from: Own(0), ..Pending::default() }).await;
                     node.spawn(on_open);
                     return receiver;
                 }
@@ -378,7 +374,7 @@ impl Sessions for ServiceSessions {
         }
     }
 
-    async fn message_in(&self, request: ClientRequest<'_>, messages: Vec<String>) -> MessageIn {
+    async fn message_in(&self, request: ClientRequest<'_>, messages: Texts) -> MessageIn {
         let node = &self.node;
         let begin = Begin {
             key: self.key(&request),

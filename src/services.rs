@@ -1,6 +1,5 @@
 //! Ready-made handlers: for trying things out, for the standard SockJS test services, and as examples.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{ChannelName, CloseReason, Handler, Node, Session};
@@ -100,44 +99,5 @@ impl Handler for Amplify {
     async fn on_message(&self, session: &Session, message: String) {
         let power = message.trim().parse().ok().filter(|power| (1..=18).contains(power)).unwrap_or(1);
         let _ = session.send("x".repeat(1 << power)).await;
-    }
-}
-
-/// A handler chosen at run time.
-///
-/// ```
-/// use std::sync::Arc;
-/// use sockhop::services::{Close, Echo, Shared};
-///
-/// let handler = if std::env::args().count() > 1 { Shared::new(Echo) } else { Shared::new(Close) };
-/// # let _ = handler;
-/// ```
-#[derive(Clone)]
-pub struct Shared(Arc<dyn crate::handler::AnyHandler>);
-
-impl Shared {
-    /// Wraps a handler.
-    pub fn new(handler: impl Handler) -> Self {
-        Self(Arc::new(handler))
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Shared")
-    }
-}
-
-impl Handler for Shared {
-    async fn on_open(&self, session: &Session) {
-        self.0.on_open(session).await;
-    }
-
-    async fn on_message(&self, session: &Session, message: String) {
-        self.0.on_message(session, message).await;
-    }
-
-    async fn on_close(&self, session: &Session, reason: &CloseReason) {
-        self.0.on_close(session, reason).await;
     }
 }

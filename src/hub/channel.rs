@@ -58,7 +58,10 @@ const RING_BYTES: usize = 256 * 1024;
 /// What a ring has after a cursor.
 pub(crate) enum Ahead {
     /// How far the messages that were handed over reach, and whether that is all.
-    Messages { last: Position, all: bool },
+    Messages {
+        last: Position,
+        all: bool,
+    },
     Nothing,
     /// The ring does not reach back: the store has to be asked.
     Unknown,

@@ -64,6 +64,18 @@ pub(crate) struct Follow {
     pub(crate) cursor: Position,
 }
 
+/// What a look into the mailbox found, beside the frames taken.
+pub(crate) enum Drawn {
+    Nothing,
+    /// Channels have news.
+    Fresh,
+    /// The session is over, and nothing of its own waits before that, or in spite of it.
+    Over(CloseReason),
+}
+
+/// Frames for which a mailbox keeps room while it is empty.
+const OWN_CAPACITY: usize = 64;
+
 /// Why a frame was not put into a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -153,31 +165,31 @@ impl Mailbox {
         }
     }
 
-    /// Why the session ends, once nothing waits before that, or in spite of what waits.
-    pub(crate) fn ending(&self, only_at_once: bool) -> Option<CloseReason> {
-        let state = self.lock();
-        match &state.end {
-            Some(Ending::TooSlow) => Some(CloseReason::TOO_SLOW),
-            Some(Ending::Closed(reason)) if !only_at_once && state.own.is_empty() => Some(reason.clone()),
-            _ => None,
-        }
+    /// Whether the receiver is to be ended at once, since it does not read.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        matches!(self.lock().end, Some(Ending::TooSlow))
     }
 
     /// Registers the receiver's task, and says what it has to look at.
     pub(crate) fn listen(&self, cx: &Context<'_>) -> News {
         let mut state = self.lock();
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        state.register(cx);
         let news = state.news;
         state.news.changed = false;
         news
     }
 
-    /// Takes frames of the session's own, at least one where there is one, then up to `bytes` of them.
-    pub(crate) fn take_own(&self, bytes: usize, into: &mut impl Extend<Message>) -> usize {
+    /// All that a session which lives in its mailbox needs to know, at one look: registers the task, and takes frames
+    /// of its own, at least one where there is one, then up to `bytes` of them. Nothing is taken into `None`.
+    pub(crate) fn draw<E: Extend<Message>>(&self, cx: &Context<'_>, bytes: usize, into: Option<&mut E>) -> Drawn {
         let mut state = self.lock();
+        state.register(cx);
+        let Some(into) = into else {
+            return match &state.end {
+                Some(Ending::TooSlow) => Drawn::Over(CloseReason::TOO_SLOW),
+                _ => Drawn::Nothing,
+            };
+        };
         let mut taken = 0;
         while taken < bytes {
             let Some(message) = state.own.pop_front() else { break };
@@ -185,10 +197,15 @@ impl Mailbox {
             into.extend([message]);
         }
         state.own_bytes -= taken;
-        if state.own.is_empty() && state.own.capacity() > 64 {
+        if state.own.is_empty() && state.own.capacity() > OWN_CAPACITY {
             state.own = VecDeque::new();
         }
-        taken
+        match &state.end {
+            Some(Ending::TooSlow) => Drawn::Over(CloseReason::TOO_SLOW),
+            _ if taken < bytes && !state.fresh.is_empty() => Drawn::Fresh,
+            Some(Ending::Closed(reason)) if taken == 0 => Drawn::Over(reason.clone()),
+            _ => Drawn::Nothing,
+        }
     }
 
     /// A slot with news, and what is followed there.
@@ -246,9 +263,10 @@ impl Mailbox {
     /// Takes out the follow of a channel.
     pub(crate) fn remove(&self, channel: &ChannelName) -> Option<Follow> {
         let mut state = self.lock();
-        let slot = state.follows.iter_mut().find(
-            |slot| matches!(slot, Slot::Taken(follow) if follow.channel.name() == channel),
-        )?;
+        let slot = state
+            .follows
+            .iter_mut()
+            .find(|slot| matches!(slot, Slot::Taken(follow) if follow.channel.name() == channel))?;
         match std::mem::replace(slot, Slot::Free) {
             Slot::Taken(follow) => Some(follow),
             Slot::Free | Slot::Reserved => None,
@@ -266,6 +284,13 @@ impl Mailbox {
 }
 
 impl State {
+    fn register(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
     fn end_too_slow(&mut self) {
         if !matches!(self.end, Some(Ending::TooSlow)) {
             self.end = Some(Ending::TooSlow);

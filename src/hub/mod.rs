@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use channel::{Ahead, Channel};
-pub(crate) use mailbox::{Follow, Mailbox, Refused};
+pub(crate) use mailbox::{Drawn, Follow, Mailbox, Refused};
 
 use crate::id::{ChannelName, NodeId};
 use crate::store::{Entry, Epoch, Position, Store, StoreError};
@@ -49,9 +49,8 @@ impl Hub {
         from: Option<Position>,
         follower: NewFollower<'_>,
     ) -> Result<Position, StoreError> {
-        let channel = Arc::clone(self.lock().entry(name.clone()).or_insert_with(|| {
-            Arc::new(Channel::new(name.clone()))
-        }));
+        let channel =
+            Arc::clone(self.lock().entry(name.clone()).or_insert_with(|| Arc::new(Channel::new(name.clone()))));
         // Added before the store is asked: whoever sweeps idle channels leaves this one alone.
         let slot = follower.mailbox.reserve();
         let id = channel.add(Arc::clone(follower.mailbox), slot, follower.limit);

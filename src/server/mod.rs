@@ -15,8 +15,8 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use sockhop_transports::Unwritten;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use sockhop_transports::Unwritten;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use warp::filters::BoxedFilter;
@@ -231,7 +231,13 @@ async fn respond(
     }
 }
 
-async fn serve(http: http1::Builder, app: Arc<App>, connection: Connection, stream: TcpStream, remote: SocketAddr) {
+async fn serve(
+    http: http1::Builder,
+    app: Arc<App>,
+    connection: Connection,
+    stream: TcpStream,
+    remote: SocketAddr,
+) {
     let control = connection.control();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(RemoteAddr(remote));

@@ -196,8 +196,8 @@ impl Receiver for HttpReceiver {
             if read == Err(Missed) {
                 return self.end_session(CloseReason::MISSED_MESSAGES);
             }
-            if let Some(reason) = self.reader.mailbox.ending(true) {
-                return self.end_session(reason);
+            if self.reader.mailbox.is_too_slow() {
+                return self.end_session(CloseReason::TOO_SLOW);
             }
             if news.draining {
                 return Poll::Ready(Next::End);
@@ -208,7 +208,8 @@ impl Receiver for HttpReceiver {
 
     async fn release(mut self) -> Result<(), Fenced> {
         let Some(presence) = self.presence.take() else { return Err(Fenced) };
-        let channel = |follow: crate::hub::Follow| (follow.channel.name().clone(), follow.generation, follow.cursor);
+        let channel =
+            |follow: crate::hub::Follow| (follow.channel.name().clone(), follow.generation, follow.cursor);
         let channels = presence.mailbox.follows().into_iter().map(channel).collect();
         let sent = Sent { own: self.handed, channels };
         match presence.node.store.release(self.hold, sent).await {
@@ -258,9 +259,8 @@ async fn follow(
         }
     }
     for Subscription { channel, generation, cursor } in subscriptions {
-        let known = |follow: &crate::hub::Follow| {
-            follow.channel.name() == channel && follow.generation == *generation
-        };
+        let known =
+            |follow: &crate::hub::Follow| follow.channel.name() == channel && follow.generation == *generation;
         if !followed.iter().any(known) {
             let follower = NewFollower { mailbox, generation: *generation, limit };
             node.hub.follow(&*node.store, node.id, channel, Some(*cursor), follower).await?;

@@ -6,20 +6,18 @@ mod socket;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Message};
+use sockhop_transports::{CloseReason, Message, Texts};
 
 pub(crate) use http::{HttpReceiver, Presence};
 pub(crate) use socket::LocalSocket;
 
 use self::socket::Local;
-use crate::hub::Refused;
+use crate::handler::Call;
 use crate::id::ChannelName;
 use crate::node::NodeInner;
 use crate::request::RequestInfo;
@@ -130,7 +128,11 @@ impl Session {
     /// # Errors
     /// See [`SendError`].
     pub async fn send(&self, message: impl Into<Message> + Send) -> Result<(), SendError> {
-        self.send_all(vec![message.into()]).await
+        let message = message.into();
+        match &self.0.place {
+            Place::Here(local) => local.send([message], self.0.service.unread_limit),
+            Place::Store => self.push(vec![message]).await,
+        }
     }
 
     /// Sends messages in order, with nothing between them.
@@ -138,21 +140,22 @@ impl Session {
     /// # Errors
     /// See [`SendError`].
     pub async fn send_all(&self, messages: Vec<Message>) -> Result<(), SendError> {
-        let limit = self.0.service.unread_limit;
         match &self.0.place {
-            Place::Here(local) => local.mailbox().push(messages, limit).map_err(|refused| match refused {
-                Refused::Over => SendError::Over,
-                Refused::TooSlow => SendError::TooSlow,
-            }),
-            Place::Store => match self.0.node.store.push(self.0.session, Push { messages, limit }).await {
-                Ok(None) => Ok(()),
-                Ok(Some(ended)) => {
-                    self.0.node.spawn_on_close(ended);
-                    Err(SendError::TooSlow)
-                }
-                Err(Gone::Store(error)) => Err(error.into()),
-                Err(Gone::Over | Gone::Fenced) => Err(SendError::Over),
-            },
+            Place::Here(local) => local.send(messages, self.0.service.unread_limit),
+            Place::Store => self.push(messages).await,
+        }
+    }
+
+    async fn push(&self, messages: Vec<Message>) -> Result<(), SendError> {
+        let limit = self.0.service.unread_limit;
+        match self.0.node.store.push(self.0.session, Push { messages, limit }).await {
+            Ok(None) => Ok(()),
+            Ok(Some(ended)) => {
+                self.0.node.spawn_on_close(ended);
+                Err(SendError::TooSlow)
+            }
+            Err(Gone::Store(error)) => Err(error.into()),
+            Err(Gone::Over | Gone::Fenced) => Err(SendError::Over),
         }
     }
 
@@ -197,10 +200,10 @@ impl Session {
             Place::Here(local) => local.subscribe(node, channel, service.unread_limit, most).await,
             Place::Store => {
                 let heads = node.store.heads(std::slice::from_ref(channel)).await?;
-                let head = heads.first().copied().ok_or_else(|| StoreError {
-                    operation: "heads",
-                    reason: "no head was answered".to_owned(),
-                })?;
+                let head = heads
+                    .first()
+                    .copied()
+                    .ok_or_else(|| StoreError { operation: "heads", reason: "no head was answered".to_owned() })?;
                 node.store.subscribe(self.0.session, channel, head, most).await
             }
         }
@@ -249,8 +252,11 @@ impl Session {
     async fn change_attribute(&self, name: &str, value: Option<String>) -> Result<(), AttributeError> {
         {
             let attributes = self.attributes();
-            let others: usize =
-                attributes.iter().filter(|(known, _)| *known != name).map(|(name, value)| name.len() + value.len()).sum();
+            let others: usize = attributes
+                .iter()
+                .filter(|(known, _)| *known != name)
+                .map(|(name, value)| name.len() + value.len())
+                .sum();
             let size = others + value.as_ref().map_or(0, |value| name.len() + value.len());
             if size > ATTRIBUTES_LIMIT {
                 return Err(AttributeError::TooLarge(size));
@@ -271,6 +277,29 @@ impl Session {
             None => attributes.remove(name),
         };
         Ok(())
+    }
+
+    /// The handler, at work.
+    pub(crate) fn run(&self, call: Call) -> BoxFuture<'static, ()> {
+        if let Call::Messages(messages) = &call {
+            self.0.node.metrics.messages_in.increment(messages.len() as u64);
+        }
+        Arc::clone(&self.0.service.handler).run(self.clone(), call)
+    }
+
+    /// Whether the session is known to be over without asking the store.
+    pub(crate) fn is_over_here(&self) -> bool {
+        matches!(&self.0.place, Place::Here(local) if local.mailbox().is_closed())
+    }
+
+    /// The handler panicked: that ends the session, not the server.
+    pub(crate) async fn end_after_panic(&self) {
+        let Inner { node, service, .. } = &*self.0;
+        node.metrics.handler_panics.increment(1);
+        tracing::error!(service = %service.name, session = ?self.identity(), "the handler panicked");
+        if let Err(error) = self.close(CloseReason::INTERNAL_ERROR).await {
+            tracing::error!(%error, "could not close the session whose handler panicked");
+        }
     }
 
     fn attributes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -295,30 +324,6 @@ impl PartialEq for Session {
 
 impl Eq for Session {}
 
-/// One call of a handler. A panic in it ends the session, not the server.
-async fn call(session: &Session, call: BoxFuture<'_, ()>) {
-    if AssertUnwindSafe(call).catch_unwind().await.is_err() {
-        let Inner { node, service, .. } = &*session.0;
-        node.metrics.handler_panics.increment(1);
-        tracing::error!(service = %service.name, session = ?session.identity(), "the handler panicked");
-        if let Err(error) = session.close(CloseReason::INTERNAL_ERROR).await {
-            tracing::error!(%error, "could not close the session whose handler panicked");
-        }
-    }
-}
-
-/// Hands messages to the handler, in order, until the session is over.
-async fn hand_in(session: &Session, messages: Vec<String>) {
-    let Inner { node, service, .. } = &*session.0;
-    node.metrics.messages_in.increment(messages.len() as u64);
-    for message in messages {
-        call(session, service.handler.on_message(session, message)).await;
-        if matches!(&session.0.place, Place::Here(local) if local.mailbox().is_closed()) {
-            break;
-        }
-    }
-}
-
 /// Runs the first handler call of a session in the store.
 pub(crate) async fn on_open(
     node: Arc<NodeInner>,
@@ -327,7 +332,7 @@ pub(crate) async fn on_open(
     session: SessionRef,
 ) {
     let session = Session::new(node, service, origin, session, Place::Store, BTreeMap::new());
-    call(&session, session.0.service.handler.on_open(&session)).await;
+    session.run(Call::Open).await;
     finish(&session).await;
 }
 
@@ -338,10 +343,10 @@ pub(crate) async fn on_messages(
     origin: Arc<Origin>,
     session: SessionRef,
     attributes: BTreeMap<String, String>,
-    messages: Vec<String>,
+    messages: Texts,
 ) {
     let session = Session::new(node, service, origin, session, Place::Store, attributes);
-    hand_in(&session, messages).await;
+    session.run(Call::Messages(messages)).await;
     finish(&session).await;
 }
 
@@ -370,7 +375,7 @@ async fn closed(session: &Session, reason: &CloseReason) {
         tracing::debug!(service = %name, session = ?identity, code, reason = ?text, "session closed");
     }
     node.session_closed(reason);
-    call(session, service.handler.on_close(session, reason)).await;
+    session.run(Call::Close(reason.clone())).await;
 }
 
 /// Work that goes on by itself when whoever waits for it goes away.

@@ -31,6 +31,11 @@ impl Reader {
         Self { node, mailbox, reading: None }
     }
 
+    /// Whether the store was asked, and has not answered.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// Adds what came to `messages`, until they have `bytes` or there is no more.
     pub(super) fn poll(
         &mut self,

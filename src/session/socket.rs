@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Frame, Messages, Next, Room, Socket};
+use sockhop_transports::{CloseReason, Frame, Message, Messages, Next, Room, Socket, Texts};
 use tokio::time::Instant;
 
 use super::reader::{Missed, Reader};
-use super::{Place, Session, call, closed, hand_in};
-use crate::hub::{Hub, Mailbox, NewFollower};
+use super::{Place, SendError, Session, closed};
+use crate::handler::Call;
+use crate::hub::{Drawn, Hub, Mailbox, NewFollower, Refused};
 use crate::id::ChannelName;
 use crate::node::NodeInner;
 use crate::service::ServiceState;
@@ -28,6 +29,13 @@ pub(super) struct Local {
 impl Local {
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
+    }
+
+    pub(super) fn send(&self, messages: impl IntoIterator<Item = Message>, limit: usize) -> Result<(), SendError> {
+        self.mailbox.push(messages, limit).map_err(|refused| match refused {
+            Refused::Over => SendError::Over,
+            Refused::TooSlow => SendError::TooSlow,
+        })
     }
 
     pub(super) async fn subscribe(
@@ -113,41 +121,36 @@ impl LocalSocket {
 
 impl Socket for LocalSocket {
     fn poll_next(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next> {
-        let mailbox = &self.reader.mailbox;
-        mailbox.listen(cx);
-        if let Some(reason) = mailbox.ending(true) {
-            return Poll::Ready(Next::Frame(Frame::Close(reason)));
-        }
-        if room == Room::Blocked {
-            return Poll::Pending;
-        }
         let mut messages = Messages::new();
-        let taken = mailbox.take_own(BATCH, &mut messages);
-        let read = if taken < BATCH { self.reader.poll(cx, BATCH, &mut messages) } else { Ok(()) };
+        let into = (room == Room::Free).then_some(&mut messages);
+        let mut read = Ok(());
+        match self.reader.mailbox.draw(cx, BATCH, into) {
+            Drawn::Over(reason) if messages.is_empty() || reason == CloseReason::TOO_SLOW => {
+                return Poll::Ready(Next::Frame(Frame::Close(reason)));
+            }
+            Drawn::Nothing if !self.reader.is_reading() => {}
+            _ if room == Room::Blocked => {}
+            _ => read = self.reader.poll(cx, BATCH, &mut messages),
+        }
         if !messages.is_empty() {
             return Poll::Ready(Next::Frame(Frame::Messages(messages)));
         }
-        if read == Err(Missed) {
-            return Poll::Ready(Next::Frame(Frame::Close(CloseReason::MISSED_MESSAGES)));
-        }
-        match self.reader.mailbox.ending(false) {
-            Some(reason) => Poll::Ready(Next::Frame(Frame::Close(reason))),
-            None => Poll::Pending,
+        match read {
+            Ok(()) => Poll::Pending,
+            Err(Missed) => Poll::Ready(Next::Frame(Frame::Close(CloseReason::MISSED_MESSAGES))),
         }
     }
 
     fn opened(&self) -> BoxFuture<'static, ()> {
-        let session = self.session.clone();
-        Box::pin(async move { call(&session, session.0.service.handler.on_open(&session)).await })
+        self.session.run(Call::Open)
     }
 
-    fn message_in(&self, messages: Vec<String>) -> BoxFuture<'static, ()> {
-        let session = self.session.clone();
-        if !self.local().admit(messages.len(), session.0.service.max_messages_per_second) {
+    fn message_in(&self, messages: Texts) -> BoxFuture<'static, ()> {
+        if !self.local().admit(messages.len(), self.session.0.service.max_messages_per_second) {
             self.local().mailbox.close(CloseReason::TOO_MANY_MESSAGES);
             return Box::pin(std::future::ready(()));
         }
-        Box::pin(async move { hand_in(&session, messages).await })
+        self.session.run(Call::Messages(messages))
     }
 
     async fn ended(self, reason: CloseReason) {
@@ -171,7 +174,7 @@ impl Drop for LocalSocket {
 mod tests {
     use super::*;
     use crate::services::Broadcast;
-    use crate::{Message, Node, Service};
+    use crate::{Node, Service};
 
     async fn next(socket: &mut LocalSocket) -> Next {
         std::future::poll_fn(|cx| socket.poll_next(cx, Room::Free)).await

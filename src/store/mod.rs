@@ -19,8 +19,8 @@ use async_trait::async_trait;
 pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
 pub use memory::MemoryStore;
 pub use session::{
-    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Holder, Origin, Own, Pending, Push, Sent, SessionRef, SubscribeError,
-    Subscription, Takeover,
+    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Holder, Origin, Own, Pending, Push, Sent, SessionRef,
+    SubscribeError, Subscription, Takeover,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};

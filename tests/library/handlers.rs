@@ -181,7 +181,9 @@ async fn attributes_stay_with_the_session() {
     let service = Service::builder("/count", Counter).build(&Node::new());
     let client = Poller::new(&service, "s");
     client.poll().await;
-    for (message, answer) in [("1", "Some(\\\"1\\\")"), ("2", "Some(\\\"2\\\")"), ("big", "None"), ("3", "Some(\\\"1\\\")")] {
+    for (message, answer) in
+        [("1", "Some(\\\"1\\\")"), ("2", "Some(\\\"2\\\")"), ("big", "None"), ("3", "Some(\\\"1\\\")")]
+    {
         client.send(&[message]).await;
         assert_eq!(client.poll().await, format!("a[\"{answer}\"]"));
     }

@@ -48,7 +48,8 @@ async fn sessions_have_a_number() {
     let service = Service::builder("/echo", Echo).build(&node);
     let first = Poller::new(&service, "first");
     assert_eq!(first.poll().await, "o");
-    let request = http::Request::post("/echo/0/second/xhr").body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    let request =
+        http::Request::post("/echo/0/second/xhr").body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
     let refused = service.respond(request).await.expect("written");
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers().contains_key("retry-after"));

@@ -36,7 +36,8 @@ fn pair() -> Pair {
     let store = Arc::new(MemoryStore::new());
     let nodes = [0, 1].map(|_| Node::builder().store(store.clone()).build());
     let (closes, closed) = mpsc::unbounded_channel();
-    let services = [0, 1].map(|node: usize| Service::builder("/sub", Subscriber(closes.clone())).build(&nodes[node]));
+    let services =
+        [0, 1].map(|node: usize| Service::builder("/sub", Subscriber(closes.clone())).build(&nodes[node]));
     Pair { nodes, services, closed }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sockhop::store::{Attached, Hold, Own, Pending, Position, Sent, Store, Takeover};
 use sockhop::Message;
+use sockhop::store::{Attached, Hold, Own, Pending, Position, Sent, Store, Takeover};
 
 use crate::world::{Node, channel, publish, push, stores};
 
@@ -91,7 +91,8 @@ impl Life {
         self.store.subscribe(session, &channel("c"), head, 10).await.unwrap();
         if let Some(held) = &mut self.held {
             // Told by a signal, the receiver looks at its subscriptions again.
-            held.pending.subscriptions = self.store.pending(held.hold, held.pending.from).await.unwrap().subscriptions;
+            held.pending.subscriptions =
+                self.store.pending(held.hold, held.pending.from).await.unwrap().subscriptions;
         }
         self.published.clear();
         self.heard.clear();

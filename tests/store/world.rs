@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockhop::store::{
-    Attach, Attached, Begin, Entry, Epoch, Hold, Inbox, MemoryStore, Origin, Own, Pending, Publish, Push, Retention,
-    Sent, SessionRef, Signal, Store, Takeover,
+    Attach, Attached, Begin, Entry, Epoch, Hold, Inbox, MemoryStore, Origin, Own, Pending, Publish, Push,
+    Retention, Sent, SessionRef, Signal, Store, Takeover,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, RequestId, RequestInfo, SessionKey};
 

@@ -32,31 +32,52 @@ impl Frame {
     /// ```
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let line = self.line();
-        line.slice(..line.len() - 1)
+        match self {
+            Self::Messages(messages) if messages.len() == 1 => messages[0].frame(),
+            frame => frame.text().into(),
+        }
+    }
+
+    /// The frame's text, when the frame itself is not needed any more.
+    pub(crate) fn into_encoded(self) -> Bytes {
+        match self {
+            Self::Messages(mut messages) if messages.len() == 1 => match messages.pop() {
+                Some(message) => message.into_frame(),
+                None => Bytes::new(),
+            },
+            frame => frame.text().into(),
+        }
     }
 
     /// The frame's text and a line feed.
     pub(crate) fn line(&self) -> Bytes {
         match self {
-            Self::Open => Bytes::from_static(b"o\n"),
-            Self::Heartbeat => Bytes::from_static(b"h\n"),
-            Self::Messages(messages) => match messages.as_slice() {
-                [message] => message.line(),
-                messages => join(messages),
-            },
-            Self::Close(reason) => {
-                let mut line = Vec::with_capacity(reason.text().len() + 16);
-                reason.frame_into(&mut line);
+            Self::Messages(messages) if messages.len() == 1 => messages[0].line(),
+            frame => {
+                let mut line = frame.text();
                 line.push(b'\n');
                 line.into()
             }
         }
     }
+
+    fn text(&self) -> Vec<u8> {
+        match self {
+            Self::Open => b"o".to_vec(),
+            Self::Heartbeat => b"h".to_vec(),
+            Self::Messages(messages) => join(messages),
+            Self::Close(reason) => {
+                let mut text = Vec::with_capacity(reason.text().len() + 16);
+                reason.frame_into(&mut text);
+                text
+            }
+        }
+    }
 }
 
-fn join(messages: &[Message]) -> Bytes {
+fn join(messages: &[Message]) -> Vec<u8> {
     let size: usize = messages.iter().map(Message::size).sum();
+    // Room for a line feed as well.
     let mut line = Vec::with_capacity(size + 4);
     line.extend_from_slice(b"a[");
     for (index, message) in messages.iter().enumerate() {
@@ -65,8 +86,8 @@ fn join(messages: &[Message]) -> Bytes {
         }
         line.extend_from_slice(message.quoted());
     }
-    line.extend_from_slice(b"]\n");
-    line.into()
+    line.push(b']');
+    line
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use headers::{Expires, HeaderMapExt};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, COOKIE, HOST,
-    ORIGIN, SET_COOKIE, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, COOKIE,
+    HOST, ORIGIN, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -95,7 +95,8 @@ pub(crate) fn origin_allowed(options: &Options, request: &HeaderMap) -> bool {
 /// `JSESSIONID` as the client sent it, or `dummy`.
 fn session_cookie(request: &HeaderMap) -> HeaderValue {
     let sent = request.get_all(COOKIE).iter().find_map(|cookies| {
-        let value = cookies.to_str().ok()?.split(';').find_map(|cookie| cookie.trim().strip_prefix("JSESSIONID="))?;
+        let value =
+            cookies.to_str().ok()?.split(';').find_map(|cookie| cookie.trim().strip_prefix("JSESSIONID="))?;
         is_cookie_value(value).then_some(value)
     });
     let cookie = format!("JSESSIONID={}; path=/", sent.unwrap_or("dummy"));

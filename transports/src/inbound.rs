@@ -6,6 +6,10 @@
 use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
+use smallvec::SmallVec;
+
+/// Messages of a client, in order; most requests and WebSocket messages carry one.
+pub type Texts = SmallVec<[String; 1]>;
 
 /// Why a payload was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +48,11 @@ impl std::error::Error for PayloadError {}
 /// ```
 /// use sockhop_transports::{PayloadError, messages};
 ///
-/// assert_eq!(messages(br#"["a","\ud83d\ude00"]"#).unwrap(), ["a", "😀"]);
+/// assert_eq!(messages(br#"["a","\ud83d\ude00"]"#).unwrap()[..], ["a", "😀"]);
 /// assert_eq!(messages(b"{}"), Err(PayloadError::Expected));
 /// assert_eq!(messages(br#"["a"#), Err(PayloadError::Broken));
 /// ```
-pub fn messages(payload: &[u8]) -> Result<Vec<String>, PayloadError> {
+pub fn messages(payload: &[u8]) -> Result<Texts, PayloadError> {
     if payload.is_empty() {
         return Err(PayloadError::Expected);
     }
@@ -56,7 +60,7 @@ pub fn messages(payload: &[u8]) -> Result<Vec<String>, PayloadError> {
     if let Ok(texts) = serde_json::from_slice(payload) {
         return Ok(texts);
     }
-    let texts: Vec<Text> = lenient(payload)?;
+    let texts: SmallVec<[Text; 1]> = lenient(payload)?;
     Ok(texts.into_iter().map(|text| text.0).collect())
 }
 
@@ -85,19 +89,31 @@ fn has_raw_control(json: &[u8]) -> bool {
 ///
 /// # Errors
 /// See [`PayloadError`].
-pub fn websocket_messages(text: &[u8]) -> Result<Vec<String>, PayloadError> {
-    match text.first() {
-        None => Ok(Vec::new()),
-        Some(b'"') => Ok(vec![lenient::<Text>(text)?.0]),
-        Some(_) => messages(text),
+pub fn websocket_messages(text: &str) -> Result<Texts, PayloadError> {
+    if let Some(plain) = plain_message(text) {
+        return Ok(Texts::from_buf([plain.to_owned()]));
     }
+    match text.as_bytes().first() {
+        None => Ok(Texts::new()),
+        Some(b'"') => Ok(Texts::from_buf([lenient::<Text>(text.as_bytes())?.0])),
+        Some(_) => messages(text.as_bytes()),
+    }
+}
+
+/// The message in `["…"]` where it stands for itself: what stock clients send nearly always, read without a parser.
+fn plain_message(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("[\"")?.strip_suffix("\"]")?;
+    // Not `any`, which would stop at the first and so look at one byte at a time.
+    let special =
+        inner.bytes().fold(false, |special, byte| special | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    (!special).then_some(inner)
 }
 
 /// The messages of a `jsonp_send`: field `d` of a form, or the JSON array itself in a `text/plain` body.
 ///
 /// # Errors
 /// See [`PayloadError`].
-pub fn jsonp_messages(content_type: &str, body: &[u8]) -> Result<Vec<String>, PayloadError> {
+pub fn jsonp_messages(content_type: &str, body: &[u8]) -> Result<Texts, PayloadError> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         match form_field(body, b"d") {
@@ -225,18 +241,34 @@ mod tests {
             (b"[\"\\ud800\\\"\",\n\t\"a\\tb\"]", Ok(&["\u{fffd}\"", "a\tb"])),
         ];
         for (payload, expected) in cases {
-            let expected = expected.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
+            let expected: Result<Texts, _> =
+                expected.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
             assert_eq!(messages(payload), expected, "{}", String::from_utf8_lossy(payload));
         }
     }
 
     #[test]
     fn a_websocket_message_may_be_one_string_or_empty() {
-        assert_eq!(websocket_messages(b"\"x\"").unwrap(), ["x"]);
-        assert_eq!(websocket_messages(b"[\"x\",\"y\"]").unwrap(), ["x", "y"]);
-        assert_eq!(websocket_messages(b"").unwrap(), Vec::<String>::new());
-        assert_eq!(websocket_messages(b"\"x"), Err(PayloadError::Broken));
-        assert_eq!(websocket_messages(b"1"), Err(PayloadError::Expected));
+        for (text, expected) in [
+            ("\"x\"", Ok(&["x"][..])),
+            ("[\"x\",\"y\"]", Ok(&["x", "y"])),
+            ("[\"x\"]", Ok(&["x"])),
+            ("[\"\"]", Ok(&[""])),
+            ("[\"\\\"\"]", Ok(&["\""])),
+            ("[]", Ok(&[])),
+            ("", Ok(&[])),
+            ("[\"]", Err(PayloadError::Broken)),
+            ("[\"a\tb\"]", Err(PayloadError::Broken)),
+            ("\"x", Err(PayloadError::Broken)),
+            ("1", Err(PayloadError::Expected)),
+        ] {
+            let read = websocket_messages(text);
+            assert_eq!(
+                read.as_ref().map(|texts| texts.iter().map(String::as_str).collect()).map_err(|error| *error),
+                expected.map(<[_]>::to_vec),
+                "{text}"
+            );
+        }
     }
 
     #[test]
@@ -253,7 +285,7 @@ mod tests {
             ("text/plain", "[\"%61bc\"]", Ok(vec!["%61bc"])),
             ("", "[\"x\"]", Ok(vec!["x"])),
         ] {
-            let expected = expected.map(|texts| texts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            let expected = expected.map(|texts| texts.into_iter().map(str::to_owned).collect::<Texts>());
             assert_eq!(jsonp_messages(content_type, body.as_bytes()), expected, "{content_type} {body}");
         }
     }
@@ -262,13 +294,16 @@ mod tests {
         #[test]
         fn what_was_quoted_is_read_back(texts: Vec<String>) {
             let body = format!("[{}]", texts.iter().map(|text| crate::quote(text)).collect::<Vec<_>>().join(","));
-            prop_assert_eq!(messages(body.as_bytes()).unwrap(), texts);
+            prop_assert_eq!(&messages(body.as_bytes()).unwrap()[..], &texts[..]);
+            if let [text] = texts.as_slice() {
+                prop_assert_eq!(&websocket_messages(&body).unwrap()[..], std::slice::from_ref(text));
+            }
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
             let _ = messages(&bytes);
-            let _ = websocket_messages(&bytes);
+            let _ = websocket_messages(&String::from_utf8_lossy(&bytes));
             let _ = jsonp_messages("application/x-www-form-urlencoded", &bytes);
         }
     }

@@ -35,7 +35,7 @@ pub use body::{Body, Cut};
 pub use callback::{Callback, CallbackError};
 pub use close::{CloseReason, InvalidCloseReason};
 pub use frame::{Frame, Messages};
-pub use inbound::{PayloadError, jsonp_messages, messages, websocket_messages};
+pub use inbound::{PayloadError, Texts, jsonp_messages, messages, websocket_messages};
 pub use message::Message;
 pub use options::{Options, Origins};
 pub use quote::quote;

@@ -21,54 +21,69 @@ use crate::transport::{eventsource, htmlfile};
 pub struct Message(Arc<Encoded>);
 
 struct Encoded {
-    /// `a["…"]` and a line feed: the xhr transports write it whole, the others without its end.
-    line: Bytes,
+    /// `a["…"]`.
+    frame: Bytes,
     forms: OnceLock<Box<Forms>>,
 }
 
 #[derive(Default)]
 struct Forms {
     text: OnceLock<Bytes>,
+    line: OnceLock<Bytes>,
     eventsource: OnceLock<Bytes>,
     htmlfile: OnceLock<Bytes>,
 }
 
-/// `a[` before the quoted text, `]` and a line feed behind it.
+/// What stands before the quoted text in a frame, and behind it.
 const HEAD: &[u8] = b"a[";
-const TAIL: &[u8] = b"]\n";
+const TAIL: &[u8] = b"]";
 
 impl Message {
     /// Quotes and escapes `text`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut line = Vec::with_capacity(text.len() + HEAD.len() + TAIL.len() + 2);
-        line.extend_from_slice(HEAD);
-        quote_into(&mut line, text);
-        line.extend_from_slice(TAIL);
-        Self(Arc::new(Encoded { line: line.into(), forms: OnceLock::new() }))
+        let mut frame = Vec::with_capacity(text.len() + HEAD.len() + TAIL.len() + 2);
+        frame.extend_from_slice(HEAD);
+        quote_into(&mut frame, text);
+        frame.extend_from_slice(TAIL);
+        Self(Arc::new(Encoded { frame: frame.into(), forms: OnceLock::new() }))
     }
 
     /// The frame `a["…"]`.
     #[must_use]
     pub fn frame(&self) -> Bytes {
-        self.0.line.slice(..self.0.line.len() - 1)
+        self.0.frame.clone()
+    }
+
+    /// The frame `a["…"]`, without a new reference to it where this is the only one.
+    pub(crate) fn into_frame(self) -> Bytes {
+        match Arc::try_unwrap(self.0) {
+            Ok(encoded) => encoded.frame,
+            Err(shared) => shared.frame.clone(),
+        }
     }
 
     /// The frame and the line feed that ends it on the xhr transports.
     pub(crate) fn line(&self) -> Bytes {
-        self.0.line.clone()
+        let line = || {
+            let mut line = Vec::with_capacity(self.0.frame.len() + 1);
+            line.extend_from_slice(&self.0.frame);
+            line.push(b'\n');
+            line.into()
+        };
+        self.forms().line.get_or_init(line).clone()
     }
 
     /// The JSON string alone, with its quotes.
     #[must_use]
     pub fn quoted(&self) -> &[u8] {
-        &self.0.line[HEAD.len()..self.0.line.len() - TAIL.len()]
+        &self.0.frame[HEAD.len()..self.0.frame.len() - TAIL.len()]
     }
 
     /// Bytes that the message takes in a frame beside others.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.0.line.len() - HEAD.len() - TAIL.len() + 1
+        self.0.frame.len() - HEAD.len() - TAIL.len() + 1
     }
 
     /// The text as the application gave it.

@@ -158,10 +158,7 @@ impl<W: Wire, R: Receiver> http_body::Body for Streaming<W, R> {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<BodyFrame<Bytes>, Cut>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Cut>>> {
         let this = self.get_mut();
         if matches!(this.prelude, Prelude::Due) {
             this.prelude = Prelude::Written;

@@ -212,9 +212,33 @@ mod tests {
     #[test]
     fn all_else_is_not_found() {
         for path in [
-            "/a", "/a/", "/a.html", "/a/a", "/a/a/", "//", "///", "///xhr", "//xhr", "/xhr", "////xhr", "/a./a/xhr",
-            "/a/a./xhr", "/././xhr", "/../x/xhr", "/iframe.htm", "/iframe", "/IFRAME.HTML", "/iframe.HTML",
-            "/iframe.xml", "/iframe-/.html", "/a/a/XHR", "/a/a/xhr/", "/a/a/a/xhr", "/websocket/", "/info/", "info",
+            "/a",
+            "/a/",
+            "/a.html",
+            "/a/a",
+            "/a/a/",
+            "//",
+            "///",
+            "///xhr",
+            "//xhr",
+            "/xhr",
+            "////xhr",
+            "/a./a/xhr",
+            "/a/a./xhr",
+            "/././xhr",
+            "/../x/xhr",
+            "/iframe.htm",
+            "/iframe",
+            "/IFRAME.HTML",
+            "/iframe.HTML",
+            "/iframe.xml",
+            "/iframe-/.html",
+            "/a/a/XHR",
+            "/a/a/xhr/",
+            "/a/a/a/xhr",
+            "/websocket/",
+            "/info/",
+            "info",
         ] {
             assert_eq!(target(path), None, "{path}");
         }

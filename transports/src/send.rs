@@ -9,14 +9,14 @@ use crate::inbound::PayloadError;
 use crate::receive::Unwritten;
 use crate::service::{failure, unavailable};
 use crate::sessions::{ClientRequest, MessageIn, Sessions};
-use crate::Options;
+use crate::{Options, Texts};
 
 /// What is particular about a sending endpoint.
 pub(crate) struct Sending {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
     /// Reads the messages of a body, given its content type.
-    pub(crate) parse: fn(&str, &[u8]) -> Result<Vec<String>, PayloadError>,
+    pub(crate) parse: fn(&str, &[u8]) -> Result<Texts, PayloadError>,
 }
 
 /// Answers a send request. A request that is wrong twice is told of its body.

@@ -127,11 +127,9 @@ impl<S: Sessions> SockJs<S> {
         match route.endpoint {
             Endpoint::Greeting => Ok(plain("Welcome to SockJS!\n", common)),
             Endpoint::Iframe => Ok(self.iframe_page(common, &head.headers)),
-            Endpoint::Info => Ok(whole(
-                HeaderValue::from_static("application/json; charset=UTF-8"),
-                info::body(options),
-                common,
-            )),
+            Endpoint::Info => {
+                Ok(whole(HeaderValue::from_static("application/json; charset=UTF-8"), info::body(options), common))
+            }
             Endpoint::RawWebsocket => {
                 Ok(self.upgrade::<RawWebsocket>(client(Transport::RawWebsocket), on_upgrade))
             }
@@ -140,13 +138,9 @@ impl<S: Sessions> SockJs<S> {
             Endpoint::XhrStreaming => {
                 self.receive(XhrStreaming, client(Transport::XhrStreaming), body, common).await
             }
-            Endpoint::Eventsource => {
-                self.receive(Eventsource, client(Transport::Eventsource), body, common).await
-            }
+            Endpoint::Eventsource => self.receive(Eventsource, client(Transport::Eventsource), body, common).await,
             Endpoint::Htmlfile => match callback(&head) {
-                Ok(callback) => {
-                    self.receive(Htmlfile(callback), client(Transport::Htmlfile), body, common).await
-                }
+                Ok(callback) => self.receive(Htmlfile(callback), client(Transport::Htmlfile), body, common).await,
                 Err(refused) => Ok(refused.into_response(common)),
             },
             Endpoint::Jsonp => match callback(&head) {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
-use crate::{CloseReason, Frame};
+use crate::{CloseReason, Frame, Texts};
 
 /// How frames travel to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -74,11 +74,7 @@ pub trait Sessions: Send + Sync + 'static {
     fn attach(&self, request: ClientRequest<'_>) -> impl Future<Output = Attached<Self::Receiver>> + Send;
 
     /// Hands messages to the session's handler; resolves when it has taken them.
-    fn message_in(
-        &self,
-        request: ClientRequest<'_>,
-        messages: Vec<String>,
-    ) -> impl Future<Output = MessageIn> + Send;
+    fn message_in(&self, request: ClientRequest<'_>, messages: Texts) -> impl Future<Output = MessageIn> + Send;
 
     /// Opens the session of a WebSocket.
     ///
@@ -163,7 +159,7 @@ pub trait Socket: Send + Unpin + 'static {
     fn opened(&self) -> BoxFuture<'static, ()>;
 
     /// Hands messages to the handler; one call at a time.
-    fn message_in(&self, messages: Vec<String>) -> BoxFuture<'static, ()>;
+    fn message_in(&self, messages: Texts) -> BoxFuture<'static, ()>;
 
     /// Tells the handler that the session is over.
     fn ended(self, reason: CloseReason) -> impl Future<Output = ()> + Send;

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as Wire, protocol::frame::Frame as WireFrame};
 
 use crate::sessions::{Next, Room, Socket};
-use crate::{CloseReason, Frame, Options};
+use crate::{CloseReason, Frame, Options, Texts};
 
 /// How a WebSocket's messages carry the session's.
 pub(crate) trait Framing: Send + 'static {
@@ -27,10 +27,10 @@ pub(crate) trait Framing: Send + 'static {
     const FRAMED: bool;
 
     /// The messages in one text message of the client.
-    fn decode(text: &str) -> Result<Vec<String>, CloseReason>;
+    fn decode(text: &str) -> Result<Texts, CloseReason>;
 
     /// Hands the text messages that carry `frame` to `write`.
-    fn encode(frame: &Frame, write: impl FnMut(Bytes));
+    fn encode(frame: Frame, write: impl FnMut(Bytes));
 }
 
 /// Bytes that wait for one write to the connection.
@@ -138,7 +138,7 @@ where
             framing: std::marker::PhantomData,
         };
         if F::FRAMED {
-            connection.send(&Frame::Open);
+            connection.send(Frame::Open);
         }
         connection
     }
@@ -160,10 +160,12 @@ where
         loop {
             let mut read = 0;
             loop {
+                let handled = self.turn.is_some();
                 let idle = self.poll_turn(cx).is_ready();
                 // Before the next read: a client that closes is no longer written to, and has yet to get its answers.
                 // Without a waker: what the handler sends in this very task need not wake it.
-                if let Some(end) = self.poll_outgoing(&mut Context::from_waker(Waker::noop())) {
+                if handled && let Poll::Ready(Some(end)) = self.poll_frame(&mut Context::from_waker(Waker::noop()))
+                {
                     return Poll::Ready(end);
                 }
                 if !idle || read == READ_AHEAD {
@@ -227,29 +229,37 @@ where
         None
     }
 
+    /// Writes what the session has for the client, until it has no more or the client does not read.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Option<End> {
         loop {
-            let room = match Pin::new(&mut self.stream).poll_ready(cx) {
-                Poll::Ready(Ok(())) => Room::Free,
-                Poll::Ready(Err(error)) => return Some(end_of(&error)),
-                Poll::Pending => Room::Blocked,
-            };
-            match self.socket.poll_next(cx, room) {
-                Poll::Ready(Next::Frame(Frame::Close(reason))) => {
-                    return Some(match room {
-                        Room::Free => End::Session(reason),
-                        Room::Blocked => End::Blocked(reason),
-                    });
-                }
-                Poll::Ready(Next::Frame(frame)) => self.send(&frame),
-                Poll::Ready(Next::End) => return Some(End::Session(CloseReason::GOING_AWAY)),
-                Poll::Ready(Next::Fenced) => return Some(End::Lost),
+            match self.poll_frame(cx) {
+                Poll::Ready(Some(end)) => return Some(end),
+                Poll::Ready(None) => {}
                 Poll::Pending => return None,
             }
         }
     }
 
-    fn send(&mut self, frame: &Frame) {
+    /// Writes one frame, or says how the connection ends.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let room = match Pin::new(&mut self.stream).poll_ready(cx) {
+            Poll::Ready(Ok(())) => Room::Free,
+            Poll::Ready(Err(error)) => return Poll::Ready(Some(end_of(&error))),
+            Poll::Pending => Room::Blocked,
+        };
+        self.socket.poll_next(cx, room).map(|next| match next {
+            Next::Frame(Frame::Close(reason)) if room == Room::Blocked => Some(End::Blocked(reason)),
+            Next::Frame(Frame::Close(reason)) => Some(End::Session(reason)),
+            Next::Frame(frame) => {
+                self.send(frame);
+                None
+            }
+            Next::End => Some(End::Session(CloseReason::GOING_AWAY)),
+            Next::Fenced => Some(End::Lost),
+        })
+    }
+
+    fn send(&mut self, frame: Frame) {
         F::encode(frame, |text| {
             let message = WireFrame::message(text, OpCode::Data(Data::Text), true);
             // A failed write shows again, with its reason, in the next flush.
@@ -281,7 +291,7 @@ where
             if self.pulse.next <= now {
                 // Both: the frame for the client's own events, the ping to find a peer that is gone.
                 if F::FRAMED {
-                    self.send(&Frame::Heartbeat);
+                    self.send(Frame::Heartbeat);
                 }
                 let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(Bytes::new()));
                 self.write = Write::Dirty;
@@ -300,9 +310,9 @@ fn end_of(error: &Error) -> End {
     match error {
         Error::Capacity(_) => violation(CloseCode::Size),
         Error::Utf8(_) => violation(CloseCode::Invalid),
-        Error::Protocol(
-            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        ) => End::Lost,
+        Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+            End::Lost
+        }
         Error::Protocol(_) | Error::AttackAttempt => violation(CloseCode::Protocol),
         _ => End::Lost,
     }

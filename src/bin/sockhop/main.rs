@@ -116,7 +116,11 @@ fn raise_file_limit(connections: usize) {
     let wanted = connections as u64 + 64;
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit < wanted => {
-            tracing::info!(limit, max_connections = connections, "the system allows fewer open files than connections");
+            tracing::info!(
+                limit,
+                max_connections = connections,
+                "the system allows fewer open files than connections"
+            );
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "could not raise the limit of open files"),

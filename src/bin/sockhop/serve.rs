@@ -1,12 +1,11 @@
 //! The `serve` command: builds the services and runs them until told to stop.
 
 use std::io::Write;
-use std::time::Duration;
 
 use anyhow::Context;
 use sockhop::server::Server;
-use sockhop::services::{Amplify, Broadcast, Close, Echo, Shared, Ticker};
-use sockhop::{ChannelName, Node, Service};
+use sockhop::services::{Amplify, Broadcast, Close, Echo, Ticker};
+use sockhop::{ChannelName, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::options::{HandlerKind, Tuning};
@@ -53,11 +52,11 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     let tuning = &settings.tuning;
     let mut services = Vec::new();
     for ServiceSettings { prefix, handler, tuning } in &settings.services {
-        services.push(tuning.apply(Service::builder(prefix, made(node, *handler, prefix)?)).build(node));
+        services.push(tuning.apply(builder(node, *handler, prefix)?).build(node));
     }
     if settings.page {
         for (prefix, handler) in [("/demo/echo", HandlerKind::Echo), ("/demo/room", HandlerKind::Broadcast)] {
-            services.push(tuning.apply(Service::builder(prefix, made(node, handler, prefix)?)).build(node));
+            services.push(tuning.apply(builder(node, handler, prefix)?).build(node));
         }
     }
     if settings.test_services {
@@ -66,36 +65,40 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     let mut prefixes: Vec<_> = services.iter().map(Service::prefix).collect();
     prefixes.sort_unstable();
     if let Some(twice) = prefixes.windows(2).find(|pair| pair[0] == pair[1]) {
-        anyhow::bail!("service {} is there twice: test services and the page bring services of their own", twice[0]);
+        anyhow::bail!(
+            "service {} is there twice: test services and the page bring services of their own",
+            twice[0]
+        );
     }
     Ok(services)
 }
 
-fn made(node: &Node, handler: HandlerKind, prefix: &str) -> anyhow::Result<Shared> {
+fn builder(node: &Node, handler: HandlerKind, prefix: &str) -> anyhow::Result<ServiceBuilder> {
     Ok(match handler {
-        HandlerKind::Echo => Shared::new(Echo),
-        HandlerKind::Broadcast => Shared::new(Broadcast::new(node, ChannelName::new(&format!("broadcast:{prefix}"))?)),
+        HandlerKind::Echo => Service::builder(prefix, Echo),
+        HandlerKind::Broadcast => {
+            let channel = ChannelName::new(&format!("broadcast:{prefix}"))?;
+            Service::builder(prefix, Broadcast::new(node, channel))
+        }
     })
 }
 
 /// The services that every SockJS server brings for tests. Source: SockJS 0.3 protocol, "Standard test services".
 fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
-    let with = |prefix: &str, handler: Shared, special: Tuning| {
-        special.or(tuning).apply(Service::builder(prefix, handler)).build(node)
-    };
     let small = Tuning { response_limit: Some(Size(4096)), ..Tuning::default() };
     let no_websocket = Tuning { websocket: Some(false), ..Tuning::default() };
     let cookie = Tuning { cookie_needed: Some(true), ..Tuning::default() };
     let plain = Tuning::default;
-    Ok(vec![
-        with("/echo", Shared::new(Echo), small.clone()),
-        with("/disabled_websocket_echo", Shared::new(Echo), no_websocket),
-        with("/cookie_needed_echo", Shared::new(Echo), cookie),
-        with("/close", Shared::new(Close), plain()),
-        with("/ticker", Shared::new(Ticker), plain()),
-        with("/amplify", Shared::new(Amplify), plain()),
-        with("/broadcast", made(node, HandlerKind::Broadcast, "/broadcast")?, plain()),
-    ])
+    let services = [
+        (Service::builder("/echo", Echo), small),
+        (Service::builder("/disabled_websocket_echo", Echo), no_websocket),
+        (Service::builder("/cookie_needed_echo", Echo), cookie),
+        (Service::builder("/close", Close), plain()),
+        (Service::builder("/ticker", Ticker), plain()),
+        (Service::builder("/amplify", Amplify), plain()),
+        (builder(node, HandlerKind::Broadcast, "/broadcast")?, plain()),
+    ];
+    Ok(services.into_iter().map(|(service, special)| special.or(tuning).apply(service).build(node)).collect())
 }
 
 /// Says on stdout where to look. The first line holds the address, for programs that start this one.
@@ -110,7 +113,11 @@ fn announce(server: &Server, settings: &Settings, services: &[Service]) -> anyho
     writeln!(out, "  services  {}", prefixes.join(" "))?;
     writeln!(out, "  health    {base}/healthz {base}/readyz")?;
     writeln!(out, "  store     memory: sessions end with this process")?;
-    writeln!(out, "  stop      Ctrl-C or SIGTERM, drains within {}", humantime::format_duration(settings.drain.timeout + Duration::ZERO))?;
+    writeln!(
+        out,
+        "  stop      Ctrl-C or SIGTERM, drains within {}",
+        humantime::format_duration(settings.drain.timeout)
+    )?;
     out.flush()?;
     Ok(())
 }

@@ -44,7 +44,8 @@ impl Settings {
     pub(crate) fn load(given: &Options, file: Option<&Path>) -> anyhow::Result<Self> {
         let mut sources = Config::builder();
         if let Some(file) = file {
-            let text = std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
             let source = File::from_str(&text, FileFormat::Toml);
             // Read alone first, so that what is wrong in it is told of it.
             let _: Options = Config::builder()
@@ -60,7 +61,8 @@ impl Settings {
 
     fn check(options: Options) -> anyhow::Result<Self> {
         let mut limits = Limits::default();
-        limits.connections = at_least("max-connections", options.max_connections.unwrap_or(limits.connections), 1)?;
+        limits.connections =
+            at_least("max-connections", options.max_connections.unwrap_or(limits.connections), 1)?;
         limits.connections_per_address = options
             .max_connections_per_address
             .map(|most| at_least("max-connections-per-address", most, 1))
@@ -266,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_service_of_the_file_starts_from_the_common_options() {
-        let file = "cookie-needed = true\n[[services]]\nprefix = \"/chat\"\nhandler = \"broadcast\"\nwebsocket = false\n";
+        let file =
+            "cookie-needed = true\n[[services]]\nprefix = \"/chat\"\nhandler = \"broadcast\"\nwebsocket = false\n";
         let settings = load(&["--heartbeat", "9s"], Some(file)).unwrap();
         let [chat] = settings.services.as_slice() else { panic!("one service") };
         assert_eq!((chat.prefix.as_str(), chat.handler), ("/chat", HandlerKind::Broadcast));

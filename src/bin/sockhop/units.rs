@@ -30,7 +30,9 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let bytes: bytesize::ByteSize =
             text.parse().map_err(|error| format!("{error}; a size is written like 4096, 128KiB or 1MB"))?;
-        usize::try_from(bytes.as_u64()).map(Self).map_err(|_| "more bytes than this machine can address".to_owned())
+        usize::try_from(bytes.as_u64())
+            .map(Self)
+            .map_err(|_| "more bytes than this machine can address".to_owned())
     }
 }
 

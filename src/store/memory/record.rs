@@ -40,7 +40,10 @@ pub(super) struct Record {
 enum Phase {
     Open,
     /// What its client is told, and whether somebody has been handed the `on_close`.
-    Closed { reason: CloseReason, on_close: OnClose },
+    Closed {
+        reason: CloseReason,
+        on_close: OnClose,
+    },
 }
 
 #[derive(PartialEq, Eq)]
@@ -136,7 +139,8 @@ impl OwnLog {
     fn hand(&mut self, own: Own) {
         let own = own.0.min(self.end());
         while self.handed < own {
-            if let Some(message) = self.handed.checked_sub(self.first()).and_then(|at| self.messages.get(at as usize))
+            if let Some(message) =
+                self.handed.checked_sub(self.first()).and_then(|at| self.messages.get(at as usize))
             {
                 self.unread -= message.size();
             }
@@ -342,7 +346,13 @@ impl Record {
         Ok(())
     }
 
-    pub(super) fn begin(&mut self, request: Option<RequestId>, count: u32, rate: Option<u32>, now: Instant) -> Wish {
+    pub(super) fn begin(
+        &mut self,
+        request: Option<RequestId>,
+        count: u32,
+        rate: Option<u32>,
+        now: Instant,
+    ) -> Wish {
         let repeats = |known: Option<RequestId>| request.is_some() && request == known;
         if !self.is_open() {
             return Wish::Closed;

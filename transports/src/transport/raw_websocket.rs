@@ -3,18 +3,18 @@
 use bytes::Bytes;
 
 use crate::socket::Framing;
-use crate::{CloseReason, Frame};
+use crate::{CloseReason, Frame, Texts};
 
 pub(crate) struct RawWebsocket;
 
 impl Framing for RawWebsocket {
     const FRAMED: bool = false;
 
-    fn decode(text: &str) -> Result<Vec<String>, CloseReason> {
-        Ok(vec![text.to_owned()])
+    fn decode(text: &str) -> Result<Texts, CloseReason> {
+        Ok(Texts::from_buf([text.to_owned()]))
     }
 
-    fn encode(frame: &Frame, write: impl FnMut(Bytes)) {
+    fn encode(frame: Frame, write: impl FnMut(Bytes)) {
         match frame {
             Frame::Messages(messages) => {
                 messages.iter().map(|message| message.text_bytes().clone()).for_each(write);

@@ -4,18 +4,18 @@ use bytes::Bytes;
 
 use crate::inbound::websocket_messages;
 use crate::socket::Framing;
-use crate::{CloseReason, Frame};
+use crate::{CloseReason, Frame, Texts};
 
 pub(crate) struct Websocket;
 
 impl Framing for Websocket {
     const FRAMED: bool = true;
 
-    fn decode(text: &str) -> Result<Vec<String>, CloseReason> {
-        websocket_messages(text.as_bytes()).map_err(|_| CloseReason::BROKEN_FRAMING)
+    fn decode(text: &str) -> Result<Texts, CloseReason> {
+        websocket_messages(text).map_err(|_| CloseReason::BROKEN_FRAMING)
     }
 
-    fn encode(frame: &Frame, mut write: impl FnMut(Bytes)) {
-        write(frame.encode());
+    fn encode(frame: Frame, mut write: impl FnMut(Bytes)) {
+        write(frame.into_encoded());
     }
 }

@@ -3,11 +3,8 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::inbound::{PayloadError, messages};
+use crate::inbound::messages;
 use crate::send::Sending;
 
-pub(crate) const XHR_SEND: Sending = Sending {
-    status: StatusCode::NO_CONTENT,
-    body: Bytes::new(),
-    parse: |_content_type, body| -> Result<Vec<String>, PayloadError> { messages(body) },
-};
+pub(crate) const XHR_SEND: Sending =
+    Sending { status: StatusCode::NO_CONTENT, body: Bytes::new(), parse: |_content_type, body| messages(body) };
