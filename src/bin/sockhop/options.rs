@@ -215,8 +215,7 @@ impl std::str::FromStr for ServiceOptions {
     fn from_str(text: &str) -> Result<Self, String> {
         let (prefix, handler) =
             text.split_once('=').ok_or("a service is written PREFIX=HANDLER, like /chat=broadcast")?;
-        let handler = HandlerKind::from_str(handler, false)
-            .map_err(|_| format!("there is no handler `{handler}`: use echo or broadcast"))?;
+        let handler = HandlerKind::named(handler)?;
         Ok(Self { prefix: prefix.to_owned(), handler, tuning: Tuning::default(), unknown: Default::default() })
     }
 }
@@ -229,6 +228,13 @@ pub(crate) enum HandlerKind {
     Echo,
     /// Sends each message to all sessions of the service.
     Broadcast,
+}
+
+impl HandlerKind {
+    /// The handler of that name, or what would be right.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        Self::from_str(name, false).map_err(|_| format!("there is no handler `{name}`: use echo or broadcast"))
+    }
 }
 
 /// Least severe level that is logged.

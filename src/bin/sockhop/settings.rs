@@ -1,11 +1,13 @@
 //! From options as given to settings that are whole and checked.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use config::{Config, File, FileFormat};
+use config::{Config, File, FileFormat, Value};
+use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
 use sockhop::{Origins, ServiceBuilder};
 
@@ -47,12 +49,7 @@ impl Settings {
             let text =
                 std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
             let source = File::from_str(&text, FileFormat::Toml);
-            // Read alone first, so that what is wrong in it is told of it.
-            let _: Options = Config::builder()
-                .add_source(source.clone())
-                .build()
-                .and_then(Config::try_deserialize)
-                .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+            check_file(source.clone()).with_context(|| file.display().to_string())?;
             sources = sources.add_source(source);
         }
         let options: Options = sources.add_source(Config::try_from(given)?).build()?.try_deserialize()?;
@@ -111,6 +108,43 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// Reads a file's options one by one, so that what is wrong is told with its key and value.
+fn check_file(source: File<config::FileSourceString, FileFormat>) -> anyhow::Result<()> {
+    let options: BTreeMap<String, Value> = Config::builder().add_source(source).build()?.try_deserialize()?;
+    for (key, value) in options {
+        if key == "services" {
+            for service in value.into_array().context("services: write each as a [[services]] table")? {
+                check_service(service)?;
+            }
+        } else {
+            alone::<Options>(&key, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_service(service: Value) -> anyhow::Result<()> {
+    let options = service.into_table().context("services: write each as a [[services]] table")?;
+    let prefix = options.get("prefix").map_or_else(|| "without a prefix".to_owned(), Value::to_string);
+    for (key, value) in options {
+        match key.as_str() {
+            "prefix" => {}
+            "handler" => HandlerKind::named(&value.to_string())
+                .map(|_| ())
+                .map_err(|error| anyhow::anyhow!("service {prefix}: handler: {error}"))?,
+            _ => alone::<Tuning>(&key, value).with_context(|| format!("service {prefix}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether one option alone can be read.
+fn alone<'de, T: Deserialize<'de>>(key: &str, value: Value) -> anyhow::Result<()> {
+    let shown = value.to_string();
+    let read = Config::builder().set_override(key, value)?.build()?.try_deserialize::<T>();
+    read.map(|_| ()).with_context(|| format!("{key} = {shown}"))
 }
 
 fn check_prefix(prefix: &str) -> anyhow::Result<()> {
