@@ -64,22 +64,24 @@ impl<H: Handler> AnyHandler for H {
     fn run(self: Arc<Self>, session: Session, call: Call) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             match call {
-                Call::Open => guard(&session, self.on_open(&session)).await,
+                Call::Open => guard(&session, async { self.on_open(&session).await }).await,
                 Call::Messages(messages) => {
                     for (index, message) in messages.into_iter().enumerate() {
                         if index > 0 && session.is_over_here() {
                             break;
                         }
-                        guard(&session, self.on_message(&session, message)).await;
+                        guard(&session, async { self.on_message(&session, message).await }).await;
+                        // Many messages in one request must not keep a thread from everybody else.
+                        tokio::task::consume_budget().await;
                     }
                 }
-                Call::Close(reason) => guard(&session, self.on_close(&session, &reason)).await,
+                Call::Close(reason) => guard(&session, async { self.on_close(&session, &reason).await }).await,
             }
         })
     }
 }
 
-/// One call, whose panic ends the session and not the server.
+/// One call, whose panic ends the session and not the server. `call` makes the call: making it may panic, too.
 async fn guard(session: &Session, call: impl Future<Output = ()>) {
     if AssertUnwindSafe(call).catch_unwind().await.is_err() {
         session.end_after_panic().await;

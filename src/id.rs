@@ -126,7 +126,8 @@ impl SessionKey {
 
 impl fmt::Display for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Stock clients' ids have 40 bits: whoever had all of the hash could find the id by trying.
+        self.0.iter().take(2).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

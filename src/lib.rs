@@ -62,3 +62,8 @@ pub use session::{AttributeError, SendError, Session};
 pub use sockhop_transports::{
     Body, CloseReason, InvalidCloseReason, Message, Origins, RemoteAddr, Transport, Unwritten,
 };
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

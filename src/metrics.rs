@@ -26,7 +26,7 @@ impl Metrics {
         }
     }
 
-    /// A session is over. A client's own codes are counted as one, so that no client can make new series.
+    /// A session is over. Codes are the application's and the server's, never a client's.
     pub(crate) fn closed(&self, reason: &CloseReason) {
         counter!("sockhop_sessions_closed_total", "code" => reason.code().to_string()).increment(1);
     }

@@ -1,7 +1,7 @@
 //! One server process: its store, its hub, its tasks, and how it ends.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub(crate) struct NodeInner {
     retention: Retention,
     /// Sessions that this node has opened and nobody has closed.
     sessions: AtomicUsize,
+    /// Counts the sessions of WebSockets.
+    lives: AtomicU64,
     services: RwLock<HashMap<Arc<str>, Weak<ServiceState>>>,
     tasks: TaskTracker,
     /// Cancelled when the background tasks are to end.
@@ -101,6 +103,7 @@ impl NodeBuilder {
             max_sessions: self.max_sessions,
             retention: self.retention,
             sessions: AtomicUsize::new(0),
+            lives: AtomicU64::new(0),
             services: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -227,8 +230,8 @@ impl std::fmt::Debug for Node {
 
 /// Sockets closed at once while draining, and how often.
 const DRAIN_BATCHES: usize = 20;
-/// How often idle channels are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How often idle channels and receivers that do not keep up are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long another node may take to say whether a receiver is there.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -260,6 +263,7 @@ impl NodeInner {
         self.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
                 let Some(node) = node.upgrade() else { break };
+                node.hub.end_slow(Instant::now());
                 for channel in node.hub.take_idle(Instant::now()) {
                     node.store.unfollow(node.id, &channel).await;
                 }
@@ -267,18 +271,20 @@ impl NodeInner {
         });
     }
 
-    /// Counts a session that opens; false if there is no room.
-    pub(crate) fn session_opened(&self) -> bool {
-        let opened = self
-            .sessions
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-                (open < self.max_sessions).then_some(open + 1)
-            })
-            .is_ok();
-        if opened {
-            self.metrics.opened.increment(1);
-        }
-        opened
+    /// Whether there is room for another session.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sessions.load(Ordering::Relaxed) < self.max_sessions
+    }
+
+    /// Counts a session that opens.
+    pub(crate) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.metrics.opened.increment(1);
+    }
+
+    /// A number that no other WebSocket's session of this node has.
+    pub(crate) fn next_life(&self) -> u64 {
+        self.lives.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Counts a session that is over.
@@ -311,24 +317,22 @@ impl NodeInner {
     }
 
     /// Whether the receiver of an attachment is still there, as its node says.
-    pub(crate) async fn is_held(&self, holder: Holder) -> bool {
+    pub(crate) async fn is_held(&self, holder: Holder, asker: u64) -> bool {
         if holder.node == self.id {
-            return self.registry.stays(holder.hold).await;
+            return self.registry.stays(holder.hold, Some(asker)).await;
         }
-        let (ticket, answer) = self.registry.ask();
-        let asked = self.store.signal(holder.node, Signal::Ask(holder.hold, self.id, ticket)).await;
-        let answer = match asked {
-            Ok(()) => tokio::time::timeout(ANSWER_TIMEOUT, answer).await,
-            Err(_unreachable) => Ok(Ok(false)),
-        };
-        self.registry.answered(ticket, None);
+        let mut question = self.registry.ask();
+        if self.store.signal(holder.node, Signal::Ask(holder.hold, self.id, question.ticket)).await.is_err() {
+            return false;
+        }
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, &mut question.answer).await;
         matches!(answer, Ok(Ok(true)))
     }
 
     fn answer(self: &Arc<Self>, hold: Hold, asker: NodeId, ticket: u64) {
         let node = Arc::clone(self);
         self.spawn(async move {
-            let stays = node.registry.stays(hold).await;
+            let stays = node.registry.stays(hold, None).await;
             if let Err(error) = node.store.signal(asker, Signal::Answer(ticket, stays)).await {
                 tracing::warn!(%error, "could not answer another node");
             }
@@ -363,7 +367,7 @@ impl Inbox for NodeInner {
         match signal {
             Signal::Changed(hold) => self.registry.changed(hold),
             Signal::Fenced(hold) => self.registry.fence(hold),
-            Signal::Answer(ticket, stays) => self.registry.answered(ticket, Some(stays)),
+            Signal::Answer(ticket, stays) => self.registry.answered(ticket, stays),
             Signal::Ask(hold, asker, ticket) => {
                 if let Some(me) = self.me.upgrade() {
                     me.answer(hold, asker, ticket);

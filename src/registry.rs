@@ -57,6 +57,8 @@ impl Registry {
         {
             present.hold = Some(hold);
         }
+        // Whoever waited to learn what this one holds knows now.
+        self.left.notify_waiters();
     }
 
     /// The receiver is gone, and the store knows.
@@ -82,26 +84,33 @@ impl Registry {
 
     /// Another attach has taken the session over.
     pub(crate) fn fence(&self, hold: Hold) {
-        if let Some(receivers) = self.shard(hold.session.key).get(&hold.session.key) {
-            receivers
-                .iter()
-                .filter(|present| present.hold == Some(hold))
-                .for_each(|present| present.mailbox.fence());
+        for present in self.shard(hold.session.key).get(&hold.session.key).into_iter().flatten() {
+            match present.hold {
+                Some(held) if held == hold => present.mailbox.fence(),
+                Some(_) => {}
+                // It may hold just this, and learns so from the store.
+                None => present.mailbox.changed(),
+            }
         }
     }
 
-    fn is_present(&self, hold: Hold) -> bool {
+    /// Whether the receiver is here, or one is that came before `asker` and does not know yet what it holds.
+    fn is_present(&self, hold: Hold, asker: u64) -> bool {
         let shard = self.shard(hold.session.key);
-        let receivers = shard.get(&hold.session.key);
-        receivers.is_some_and(|receivers| receivers.iter().any(|present| present.hold == Some(hold)))
+        let is_it = |present: &Present| match present.hold {
+            Some(held) => held == hold,
+            None => present.ticket < asker,
+        };
+        shard.get(&hold.session.key).is_some_and(|receivers| receivers.iter().any(is_it))
     }
 
-    /// Whether a receiver is here and stays so for a moment.
-    pub(crate) async fn stays(&self, hold: Hold) -> bool {
+    /// Whether a receiver is here and stays so for a moment. `asker` is the ticket of a receiver here that asks.
+    pub(crate) async fn stays(&self, hold: Hold, asker: Option<u64>) -> bool {
+        let asker = asker.unwrap_or(u64::MAX);
         let gone = async {
             loop {
                 let left = self.left.notified();
-                if !self.is_present(hold) {
+                if !self.is_present(hold, asker) {
                     break;
                 }
                 left.await;
@@ -111,17 +120,16 @@ impl Registry {
     }
 
     /// A question for another node: its ticket, and where the answer arrives.
-    pub(crate) fn ask(&self) -> (u64, oneshot::Receiver<bool>) {
+    pub(crate) fn ask(&self) -> Question<'_> {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         lock(&self.asked).insert(ticket, sender);
-        (ticket, receiver)
+        Question { registry: self, ticket, answer }
     }
 
-    /// The question is answered, or given up on.
-    pub(crate) fn answered(&self, ticket: u64, stays: Option<bool>) {
-        let sender = lock(&self.asked).remove(&ticket);
-        if let (Some(sender), Some(stays)) = (sender, stays) {
+    /// A question is answered.
+    pub(crate) fn answered(&self, ticket: u64, stays: bool) {
+        if let Some(sender) = lock(&self.asked).remove(&ticket) {
             // Whoever asked may have gone away: then nobody wants to know.
             let _ = sender.send(stays);
         }
@@ -147,6 +155,19 @@ impl Registry {
         for shard in &self.shards {
             lock(shard).values().flatten().for_each(|present| present.mailbox.drain());
         }
+    }
+}
+
+/// A question under way; forgotten when dropped.
+pub(crate) struct Question<'a> {
+    registry: &'a Registry,
+    pub(crate) ticket: u64,
+    pub(crate) answer: oneshot::Receiver<bool>,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        lock(&self.registry.asked).remove(&self.ticket);
     }
 }
 

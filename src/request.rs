@@ -37,6 +37,8 @@ pub(crate) const DEFAULT_HEADERS: [HeaderName; 9] = [
 
 /// Bytes of one header value that are kept at most; longer ones are left out.
 const HEADER_LIMIT: usize = 1024;
+/// Bytes of a query string that are kept at most; a longer one is left out.
+const QUERY_LIMIT: usize = 4096;
 
 impl RequestInfo {
     /// What would be kept of a request; for those who write stores and their tests.
@@ -60,7 +62,7 @@ impl RequestInfo {
         Self {
             transport,
             path: prefix.into(),
-            query: head.uri.query().unwrap_or_default().into(),
+            query: head.uri.query().filter(|query| query.len() <= QUERY_LIMIT).unwrap_or_default().into(),
             headers: kept.iter().filter_map(keep).collect(),
             remote,
         }
@@ -78,7 +80,7 @@ impl RequestInfo {
         &self.path
     }
 
-    /// The raw query string, without `?`; empty where there is none.
+    /// The raw query string, without `?`; empty where there is none, or more than 4 KiB of it.
     #[must_use]
     pub fn query(&self) -> &str {
         &self.query
@@ -87,7 +89,7 @@ impl RequestInfo {
     /// One of the headers that the service keeps, as text; `None` where it was not sent or is not text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(kept, _)| kept.as_str() == name)?.1.to_str().ok()
+        self.headers.iter().find(|(kept, _)| kept.as_str().eq_ignore_ascii_case(name))?.1.to_str().ok()
     }
 
     /// All headers that the service keeps.

@@ -52,8 +52,17 @@ pub(crate) struct ServiceState {
     pub(crate) unread_limit: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) max_messages_per_second: Option<u32>,
+    response_limit: usize,
     disconnect_delay: Duration,
     kept_headers: Vec<HeaderName>,
+}
+
+impl ServiceState {
+    /// Bytes of its own frames that a session may keep: what may be unread, and what a response or a repeated one
+    /// may have carried.
+    pub(crate) fn most_kept(&self) -> usize {
+        self.unread_limit.saturating_mul(2).saturating_add(self.response_limit)
+    }
 }
 
 /// Makes a [`Service`]. Every option says its unit and default.
@@ -175,14 +184,15 @@ impl ServiceBuilder {
     }
 
     /// Bytes that may wait for a client, in its session's own frames or in one channel, before it counts as too slow
-    /// and is closed with 4501. Default 1 MiB.
+    /// and is closed with 4501. Default 1 MiB. A message for which nothing waits is taken whatever its size.
     #[must_use]
     pub fn unread_limit(mut self, bytes: usize) -> Self {
         self.unread_limit = bytes;
         self
     }
 
-    /// Bytes of one message from a client. Default 1 MiB. Longer ones: 413, on a WebSocket close code 1009.
+    /// Bytes of one message from a client: its text over HTTP, the whole frame on a WebSocket. Default 1 MiB. Longer
+    /// ones: 413, on a WebSocket close code 1009.
     #[must_use]
     pub fn message_limit(mut self, bytes: usize) -> Self {
         self.transports.message_limit = bytes;
@@ -253,8 +263,8 @@ impl ServiceBuilder {
         self
     }
 
-    /// The header by which a balancer names a request and its repeats; `None` where clients could forge it. Default
-    /// `x-request-id`.
+    /// The header by which a balancer names a request and its repeats, such as `x-request-id`. Default `None`: set it
+    /// only where the balancer sets it on every request, since a client that forges it confuses its own session.
     #[must_use]
     pub fn request_id_header(mut self, name: Option<HeaderName>) -> Self {
         self.transports.request_id_header = name;
@@ -279,6 +289,7 @@ impl ServiceBuilder {
             unread_limit: self.unread_limit,
             max_subscriptions: self.max_subscriptions,
             max_messages_per_second: self.max_messages_per_second,
+            response_limit: self.transports.response_limit,
             disconnect_delay: self.disconnect_delay,
             kept_headers: self.kept_headers,
         });
@@ -312,11 +323,6 @@ impl ServiceSessions {
         }
     }
 
-    /// How the session of a request begins, if there is room for it.
-    fn open(&self, request: &ClientRequest<'_>) -> Option<Origin> {
-        self.node.session_opened().then(|| self.origin(request))
-    }
-
     fn key(&self, request: &ClientRequest<'_>) -> SessionKey {
         SessionKey::of(&self.service.name, request.session)
     }
@@ -340,13 +346,14 @@ impl Sessions for ServiceSessions {
         let node = &self.node;
         let key = self.key(&request);
         let presence = Presence::enter(node, key);
-        let create = || if node.is_draining() { None } else { self.open(&request) };
+        let create = || (!node.is_draining() && node.has_room()).then(|| self.origin(&request));
         let mut takeover = Takeover::Never;
         loop {
             let request = request.request_id.map(RequestId::of);
             let attach = Attach { key, node: node.id, request, takeover, create: &create };
             match node.store.attach(attach).await {
                 Ok(store::Attached::Created(hold, origin)) => {
+                    node.session_opened();
                     let on_open =
                         session::on_open(Arc::clone(node), Arc::clone(&self.service), origin, hold.session);
                     let receiver =
@@ -357,7 +364,7 @@ impl Sessions for ServiceSessions {
                 Ok(store::Attached::Held(hold, pending)) => return self.receiver(presence, hold, pending).await,
                 Ok(store::Attached::Busy(holder)) => {
                     // Only the holder's own word makes a second receiver one too many.
-                    if node.is_held(holder).await {
+                    if node.is_held(holder, presence.ticket()).await {
                         return Attached::Refused(CloseReason::STILL_OPEN);
                     }
                     takeover = Takeover::From(holder.hold);
@@ -405,9 +412,13 @@ impl Sessions for ServiceSessions {
     }
 
     fn connect(&self, request: ClientRequest<'_>) -> Result<LocalSocket, Unavailable> {
-        let origin = self.open(&request).ok_or(FULL)?;
+        if !self.node.has_room() {
+            return Err(FULL);
+        }
+        self.node.session_opened();
+        let origin = self.origin(&request);
         // The id in the URL is no identity: two WebSockets may have the same.
-        let session = SessionRef { key: SessionKey::random(), life: 0 };
+        let session = SessionRef { key: SessionKey::random(), life: self.node.next_life() };
         Ok(LocalSocket::open(Arc::clone(&self.node), Arc::clone(&self.service), origin, session))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use slab::Slab;
 use sockhop_transports::Message;
@@ -33,8 +34,8 @@ struct State {
 struct Follower {
     mailbox: Arc<Mailbox>,
     slot: u32,
-    /// It was told of news and has not looked since.
-    told: bool,
+    /// Since when it has been told of news and has not looked.
+    told: Option<Instant>,
     /// Bytes of the channel's life that it has been handed.
     read: u64,
     limit: u64,
@@ -54,6 +55,8 @@ struct Ring {
 /// Entries and bytes that a ring keeps.
 const RING_ENTRIES: usize = 1024;
 const RING_BYTES: usize = 256 * 1024;
+/// How long a receiver that is over its limit may leave news unread.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a ring has after a cursor.
 pub(crate) enum Ahead {
@@ -102,7 +105,7 @@ impl Channel {
         let mut state = self.lock();
         state.idle_since = None;
         let read = state.ring.passed;
-        state.followers.insert(Follower { mailbox, slot, told: false, read, limit: limit as u64 })
+        state.followers.insert(Follower { mailbox, slot, told: None, read, limit: limit as u64 })
     }
 
     pub(super) fn remove(&self, follower: FollowerId) {
@@ -123,12 +126,26 @@ impl Channel {
         let mut state = self.lock();
         let State { ring, followers, .. } = &mut *state;
         ring.append(epoch, entries);
+        let now = Instant::now();
         for (_, follower) in followers.iter_mut() {
-            if ring.passed - follower.read > follower.limit {
+            match follower.told {
+                None => {
+                    follower.told = Some(now);
+                    follower.mailbox.fresh(follower.slot);
+                }
+                Some(_) if follower.is_slow(ring.passed, now) => follower.mailbox.end_too_slow(),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Ends the receivers that are over their limit and have not looked for a while.
+    pub(super) fn end_slow(&self, now: Instant) {
+        let mut state = self.lock();
+        let State { ring, followers, .. } = &mut *state;
+        for (_, follower) in followers.iter_mut() {
+            if follower.is_slow(ring.passed, now) {
                 follower.mailbox.end_too_slow();
-            } else if !follower.told {
-                follower.told = true;
-                follower.mailbox.fresh(follower.slot);
             }
         }
     }
@@ -145,13 +162,21 @@ impl Channel {
         let State { ring, followers, .. } = &mut *state;
         let ahead = ring.after(cursor, bytes, into);
         if let Some(follower) = followers.get_mut(follower) {
-            follower.told = matches!(ahead, Ahead::Messages { all: false, .. });
+            let more = matches!(ahead, Ahead::Messages { all: false, .. });
+            follower.told = more.then(Instant::now);
             follower.read = match ahead {
                 Ahead::Messages { last, .. } => ring.passed - ring.bytes_after(last.seq),
                 Ahead::Nothing | Ahead::Unknown => ring.passed,
             };
         }
         ahead
+    }
+}
+
+impl Follower {
+    /// Whether it is over its limit and had time to look: a burst alone makes nobody slow.
+    fn is_slow(&self, passed: u64, now: Instant) -> bool {
+        passed - self.read > self.limit && self.told.is_some_and(|told| now - told > PATIENCE)
     }
 }
 
@@ -167,12 +192,12 @@ impl Ring {
             }
             self.epoch = Some(epoch);
             self.head = entry.seq;
-            self.bytes += entry.message.size();
-            self.passed += entry.message.size() as u64;
+            self.bytes += entry.message.weight();
+            self.passed += entry.message.weight() as u64;
             self.entries.push_back(entry.message.clone());
             while self.entries.len() > RING_ENTRIES || self.bytes > RING_BYTES && self.entries.len() > 1 {
                 if let Some(oldest) = self.entries.pop_front() {
-                    self.bytes -= oldest.size();
+                    self.bytes -= oldest.weight();
                 }
             }
         }
@@ -189,10 +214,10 @@ impl Ring {
         let mut last = cursor;
         let mut taken = 0;
         for message in self.entries.iter().skip((cursor.seq + 1 - first) as usize) {
-            if taken > 0 && taken + message.size() > bytes {
+            if taken > 0 && taken + message.weight() > bytes {
                 break;
             }
-            taken += message.size();
+            taken += message.weight();
             last.seq += 1;
             into.extend([message.clone()]);
         }
@@ -204,7 +229,7 @@ impl Ring {
 
     fn bytes_after(&self, seq: u64) -> u64 {
         let newer = self.head.saturating_sub(seq) as usize;
-        self.entries.iter().rev().take(newer).map(|message| message.size() as u64).sum()
+        self.entries.iter().rev().take(newer).map(|message| message.weight() as u64).sum()
     }
 }
 
@@ -233,9 +258,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_the_ring_is_read_from_it() {
         let channel = channel();
-        assert!(matches!(after(&channel, EPOCH, 3, 100).0, Ahead::Nothing));
+        assert!(matches!(after(&channel, EPOCH, 3, 1000).0, Ahead::Nothing));
         channel.deliver(EPOCH, &entries(4..=6));
-        let (ahead, messages) = after(&channel, EPOCH, 4, 100);
+        let (ahead, messages) = after(&channel, EPOCH, 4, 1000);
         assert!(matches!(ahead, Ahead::Messages { last: Position { seq: 6, .. }, all: true }));
         assert_eq!(messages, ["5", "6"]);
         let (ahead, messages) = after(&channel, EPOCH, 3, 1);
@@ -247,20 +272,20 @@ mod tests {
     async fn a_hole_or_a_new_life_sends_laggards_to_the_store() {
         let channel = channel();
         channel.deliver(EPOCH, &entries([4, 6]));
-        assert!(matches!(after(&channel, EPOCH, 4, 100).0, Ahead::Unknown));
-        assert_eq!(after(&channel, EPOCH, 5, 100).1, ["6"]);
+        assert!(matches!(after(&channel, EPOCH, 4, 1000).0, Ahead::Unknown));
+        assert_eq!(after(&channel, EPOCH, 5, 1000).1, ["6"]);
         channel.deliver(EPOCH, &entries([5, 6]));
-        assert_eq!(after(&channel, EPOCH, 5, 100).1, ["6"], "late copies change nothing");
+        assert_eq!(after(&channel, EPOCH, 5, 1000).1, ["6"], "late copies change nothing");
         channel.deliver(Epoch(8), &entries([1]));
-        assert!(matches!(after(&channel, EPOCH, 6, 100).0, Ahead::Unknown));
-        assert_eq!(after(&channel, Epoch(8), 0, 100).1, ["1"]);
+        assert!(matches!(after(&channel, EPOCH, 6, 1000).0, Ahead::Unknown));
+        assert_eq!(after(&channel, Epoch(8), 0, 1000).1, ["1"]);
     }
 
     #[tokio::test]
     async fn a_ring_stays_within_its_bounds() {
         let channel = channel();
         channel.deliver(EPOCH, &entries(4..=4 + RING_ENTRIES as u64));
-        assert!(matches!(after(&channel, EPOCH, 3, 100).0, Ahead::Unknown));
-        assert!(matches!(after(&channel, EPOCH, 4, 100).0, Ahead::Messages { .. }));
+        assert!(matches!(after(&channel, EPOCH, 3, 1000).0, Ahead::Unknown));
+        assert!(matches!(after(&channel, EPOCH, 4, 1000).0, Ahead::Messages { .. }));
     }
 }

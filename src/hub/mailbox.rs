@@ -48,8 +48,8 @@ pub(crate) struct News {
 
 /// How a session that lives in the mailbox alone is over.
 enum Ending {
-    /// After what waits.
-    Closed(CloseReason),
+    /// After what waits; whether channels have been read since.
+    Closed { reason: CloseReason, read: bool },
     /// At once: its client does not read.
     TooSlow,
 }
@@ -125,11 +125,12 @@ impl Mailbox {
             if state.end.is_some() {
                 return Err(Refused::Over);
             }
+            let waits = state.own_bytes > 0;
             for message in messages {
-                state.own_bytes += message.size();
+                state.own_bytes += message.weight();
                 state.own.push_back(message);
             }
-            if state.own_bytes > limit {
+            if waits && state.own_bytes > limit {
                 state.end_too_slow();
                 return Err(Refused::TooSlow);
             }
@@ -142,7 +143,7 @@ impl Mailbox {
         self.wake(|state| {
             let open = state.end.is_none();
             if open {
-                state.end = Some(Ending::Closed(reason));
+                state.end = Some(Ending::Closed { reason, read: false });
             }
             open
         })
@@ -160,7 +161,7 @@ impl Mailbox {
     pub(crate) fn end_reason(&self) -> Option<CloseReason> {
         match &self.lock().end {
             Some(Ending::TooSlow) => Some(CloseReason::TOO_SLOW),
-            Some(Ending::Closed(reason)) => Some(reason.clone()),
+            Some(Ending::Closed { reason, .. }) => Some(reason.clone()),
             None => None,
         }
     }
@@ -193,17 +194,23 @@ impl Mailbox {
         let mut taken = 0;
         while taken < bytes {
             let Some(message) = state.own.pop_front() else { break };
-            taken += message.size();
+            taken += message.weight();
             into.extend([message]);
         }
         state.own_bytes -= taken;
         if state.own.is_empty() && state.own.capacity() > OWN_CAPACITY {
             state.own = VecDeque::new();
         }
-        match &state.end {
+        let fresh = taken < bytes && !state.fresh.is_empty();
+        match &mut state.end {
             Some(Ending::TooSlow) => Drawn::Over(CloseReason::TOO_SLOW),
-            _ if taken < bytes && !state.fresh.is_empty() => Drawn::Fresh,
-            Some(Ending::Closed(reason)) if taken == 0 => Drawn::Over(reason.clone()),
+            // Once: a busy channel must not put off the close for ever.
+            Some(Ending::Closed { read, .. }) if fresh && !*read => {
+                *read = true;
+                Drawn::Fresh
+            }
+            Some(Ending::Closed { reason, .. }) if taken == 0 => Drawn::Over(reason.clone()),
+            None if fresh => Drawn::Fresh,
             _ => Drawn::Nothing,
         }
     }
@@ -211,7 +218,9 @@ impl Mailbox {
     /// A slot with news, and what is followed there.
     pub(crate) fn next_fresh(&self) -> Option<(u32, Follow)> {
         let mut state = self.lock();
-        while let Some(slot) = state.fresh.pop() {
+        // From the front: a busy channel comes again behind the others.
+        while !state.fresh.is_empty() {
+            let slot = state.fresh.remove(0);
             if let Some(Slot::Taken(follow)) = state.follows.get(slot as usize) {
                 return Some((slot, follow.clone()));
             }

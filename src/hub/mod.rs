@@ -54,18 +54,15 @@ impl Hub {
         // Added before the store is asked: whoever sweeps idle channels leaves this one alone.
         let slot = follower.mailbox.reserve();
         let id = channel.add(Arc::clone(follower.mailbox), slot, follower.limit);
-        let followed = channel
+        let reserved = Reserved { mailbox: follower.mailbox, slot, channel: &channel, follower: id };
+        channel
             .followed
             .get_or_try_init(|| async {
                 channel.start(store.follow(node, name).await?);
                 Ok::<_, StoreError>(())
             })
-            .await;
-        if let Err(error) = followed {
-            channel.remove(id);
-            follower.mailbox.free(slot);
-            return Err(error);
-        }
+            .await?;
+        std::mem::forget(reserved);
         let cursor = from.or_else(|| channel.head()).unwrap_or(Position { epoch: Epoch(0), seq: 0 });
         let follow = Follow { channel, follower: id, generation: follower.generation, cursor };
         follower.mailbox.insert(slot, follow);
@@ -77,6 +74,12 @@ impl Hub {
         mailbox.follows().iter().for_each(Follow::end);
     }
 
+    /// Ends the receivers here that do not keep up with what they follow.
+    pub(crate) fn end_slow(&self, now: Instant) {
+        let channels: Vec<_> = self.lock().values().map(Arc::clone).collect();
+        channels.iter().for_each(|channel| channel.end_slow(now));
+    }
+
     /// Takes out the channels that nobody has followed for a while.
     pub(crate) fn take_idle(&self, now: Instant) -> Vec<ChannelName> {
         let mut idle = Vec::new();
@@ -85,12 +88,28 @@ impl Hub {
                 Some(since) => now.duration_since(since) < LINGER || Arc::strong_count(channel) > 1,
                 None => true,
             };
-            if !keep {
+            // One that the store was never asked about is not to be undone there.
+            if !keep && channel.followed.initialized() {
                 idle.push(name.clone());
             }
             keep
         });
         idle
+    }
+}
+
+/// A follow that is being made: undone, unless it is.
+struct Reserved<'a> {
+    mailbox: &'a Mailbox,
+    slot: u32,
+    channel: &'a Channel,
+    follower: channel::FollowerId,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.channel.remove(self.follower);
+        self.mailbox.free(self.slot);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -29,7 +30,18 @@ pub(super) struct Connections {
     empty: Notify,
     tasks: TaskTracker,
     refusing: refuse::Refusing,
+    refused: Mutex<Refused>,
 }
+
+/// Connections refused since the last line about them.
+#[derive(Default)]
+struct Refused {
+    logged: Option<Instant>,
+    count: u64,
+}
+
+/// How often refused connections are logged.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Open {
@@ -67,6 +79,7 @@ impl Connections {
             empty: Notify::new(),
             tasks: TaskTracker::new(),
             refusing: refuse::Refusing::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -76,6 +89,7 @@ impl Connections {
 
     /// Counts a new connection, unless there are too many.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Admission {
+        let address = counted_as(address);
         let mut open = self.lock();
         if open.controls.len() >= self.most {
             return Admission::Refused(Refusal::TooMany);
@@ -98,7 +112,21 @@ impl Connections {
     }
 
     /// Tells a client why it is refused, as long as not too many are told at once.
-    pub(super) fn refuse(&self, stream: TcpStream, refusal: Refusal) {
+    pub(super) fn refuse(&self, stream: TcpStream, refusal: Refusal, remote: SocketAddr) {
+        // One line a second, however many there are: peers shall not decide how much is logged.
+        let due = {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.count += 1;
+            let now = Instant::now();
+            let due = refused.logged.is_none_or(|logged| now - logged >= LOG_PAUSE);
+            due.then(|| {
+                refused.logged = Some(now);
+                std::mem::take(&mut refused.count)
+            })
+        };
+        if let Some(count) = due {
+            tracing::warn!(%remote, count, reason = refusal.text(), "connections refused");
+        }
         if let Some(telling) = self.refusing.tell(stream, refusal) {
             self.tasks.spawn(telling);
         }
@@ -173,6 +201,17 @@ impl Control {
     }
 }
 
+/// The address that a connection counts for: of IPv6 the network of 64 bits, all of which one client may have.
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
 /// A stream and its count.
 pub(super) struct Counted {
     stream: TokioIo<TcpStream>,
@@ -208,5 +247,19 @@ impl Write for Counted {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_client_counts_by_its_network() {
+        let counted = |address: &str| counted_as(address.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), counted("2001:db8:1:2::9"));
+        assert_ne!(counted("2001:db8:1:2::9"), counted("2001:db8:1:3::9"));
+        assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(counted("192.0.2.1"), "192.0.2.1");
     }
 }

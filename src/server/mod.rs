@@ -169,8 +169,9 @@ impl Server {
         }
         drop(self.listener);
         let deadline = Instant::now() + drain.timeout;
-        let report = node.drain(drain.timeout).await;
+        // From now on each connection ends with the answer it is writing.
         connections.end();
+        let report = node.drain(drain.timeout).await;
         let open = connections.wait(deadline).await;
         DrainReport { cut: report.cut.max(open) }
     }
@@ -197,8 +198,7 @@ impl Server {
                         connections.spawn(serving);
                     }
                     Admission::Refused(refusal) => {
-                        tracing::warn!(%remote, reason = refusal.text(), "connection refused");
-                        connections.refuse(stream, refusal);
+                        connections.refuse(stream, refusal, remote);
                     }
                 },
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Receiver};
 
-use super::reader::{Missed, Reader};
+use super::reader::{Missed, RETRY, Reader};
 use crate::hub::{Hub, Mailbox, NewFollower};
 use crate::id::SessionKey;
 use crate::node::NodeInner;
@@ -27,6 +27,12 @@ impl Presence {
         let mailbox = Arc::new(Mailbox::default());
         let ticket = node.registry.enter(key, &mailbox);
         Self { node: Arc::clone(node), key, ticket, mailbox }
+    }
+}
+
+impl Presence {
+    pub(crate) fn ticket(&self) -> u64 {
+        self.ticket
     }
 }
 
@@ -50,6 +56,8 @@ pub(crate) struct HttpReceiver {
     /// Frames of the session's own that were not.
     own: VecDeque<Message>,
     closed: Option<CloseReason>,
+    /// Since the session was closed, its channels have been read once.
+    read_after_close: bool,
     /// The look at the store that its news asks for.
     looking: Option<BoxFuture<'static, Result<Pending, Gone>>>,
     /// News came while that look was under way, which may have been too early.
@@ -87,6 +95,7 @@ impl HttpReceiver {
             opening: if pending.from == Own(0) { Opening::Due } else { Opening::Done },
             own: VecDeque::new(),
             closed: None,
+            read_after_close: false,
             looking: None,
             look_again: false,
         };
@@ -112,9 +121,16 @@ impl HttpReceiver {
         let mailbox = Arc::clone(&self.reader.mailbox);
         let (hold, handed, limit) = (self.hold, self.handed, self.service.unread_limit);
         Some(Box::pin(async move {
-            let pending = node.store.pending(hold, handed).await?;
-            follow(&node, &mailbox, &pending.subscriptions, limit).await?;
-            Ok(pending)
+            let looked = async {
+                let pending = node.store.pending(hold, handed).await?;
+                follow(&node, &mailbox, &pending.subscriptions, limit).await?;
+                Ok(pending)
+            };
+            let looked = looked.await;
+            if matches!(looked, Err(Gone::Store(_))) {
+                tokio::time::sleep(RETRY).await;
+            }
+            looked
         }))
     }
 
@@ -183,7 +199,9 @@ impl Receiver for HttpReceiver {
             let mut messages = Messages::new();
             self.handed.0 += self.own.len() as u64;
             messages.extend(self.own.drain(..));
-            let read = self.reader.poll(cx, BATCH, &mut messages);
+            // A busy channel must not put off the close for ever.
+            let read = if self.read_after_close { Ok(()) } else { self.reader.poll(cx, BATCH, &mut messages) };
+            self.read_after_close = self.closed.is_some() && self.looking.is_none() && !self.reader.is_reading();
             if !messages.is_empty() {
                 return Poll::Ready(Next::Frame(Frame::Messages(messages)));
             }

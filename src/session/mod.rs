@@ -7,6 +7,7 @@ mod socket;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -55,6 +56,8 @@ struct Inner {
     session: SessionRef,
     place: Place,
     attributes: Mutex<BTreeMap<String, String>>,
+    /// Ended through this handle: the handler call under way hands in nothing more.
+    over: AtomicBool,
 }
 
 /// Where the session's state is.
@@ -107,7 +110,15 @@ impl Session {
         place: Place,
         attributes: BTreeMap<String, String>,
     ) -> Self {
-        Self(Arc::new(Inner { node, service, origin, session, place, attributes: Mutex::new(attributes) }))
+        Self(Arc::new(Inner {
+            node,
+            service,
+            origin,
+            session,
+            place,
+            attributes: Mutex::new(attributes),
+            over: AtomicBool::new(false),
+        }))
     }
 
     /// What stands for the session in maps and logs. It is not the client's id, and authorises nothing.
@@ -147,10 +158,12 @@ impl Session {
     }
 
     async fn push(&self, messages: Vec<Message>) -> Result<(), SendError> {
-        let limit = self.0.service.unread_limit;
-        match self.0.node.store.push(self.0.session, Push { messages, limit }).await {
+        let Inner { node, service, session, .. } = &*self.0;
+        let push = Push { messages, limit: service.unread_limit, most_kept: service.most_kept() };
+        match node.store.push(*session, push).await {
             Ok(None) => Ok(()),
             Ok(Some(ended)) => {
+                self.0.over.store(true, Ordering::Relaxed);
                 self.0.node.spawn_on_close(ended);
                 Err(SendError::TooSlow)
             }
@@ -172,6 +185,7 @@ impl Session {
     /// # }
     /// ```
     pub async fn close(&self, reason: CloseReason) -> Result<(), StoreError> {
+        self.0.over.store(true, Ordering::Relaxed);
         match &self.0.place {
             Place::Here(local) => {
                 local.mailbox().close(reason);
@@ -289,7 +303,8 @@ impl Session {
 
     /// Whether the session is known to be over without asking the store.
     pub(crate) fn is_over_here(&self) -> bool {
-        matches!(&self.0.place, Place::Here(local) if local.mailbox().is_closed())
+        self.0.over.load(Ordering::Relaxed)
+            || matches!(&self.0.place, Place::Here(local) if local.mailbox().is_closed())
     }
 
     /// The handler panicked: that ends the session, not the server.

@@ -24,7 +24,7 @@ pub(super) struct Reader {
 pub(super) struct Missed;
 
 /// How long a store that failed is left alone.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 impl Reader {
     pub(super) fn new(node: Arc<NodeInner>, mailbox: Arc<Mailbox>) -> Self {

@@ -1,7 +1,6 @@
 //! Sessions of WebSockets: the connection is the session, so they live in memory alone.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,7 +21,8 @@ use crate::store::{Origin, SessionRef, SubscribeError};
 /// The state of a session that is nowhere but here.
 pub(super) struct Local {
     mailbox: Arc<Mailbox>,
-    generations: AtomicU64,
+    /// The newest generation. Held while subscribing: two tasks shall not make two follows of one channel.
+    generations: tokio::sync::Mutex<u64>,
     rate: Mutex<Option<(Instant, u32)>>,
 }
 
@@ -45,6 +45,7 @@ impl Local {
         limit: usize,
         most: usize,
     ) -> Result<(), SubscribeError> {
+        let mut generations = self.generations.lock().await;
         if self.mailbox.is_closed() {
             return Err(SubscribeError::Over);
         }
@@ -52,8 +53,8 @@ impl Local {
         if self.mailbox.follows().len() >= most {
             return Err(SubscribeError::TooMany(most));
         }
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let follower = NewFollower { mailbox: &self.mailbox, generation, limit };
+        *generations += 1;
+        let follower = NewFollower { mailbox: &self.mailbox, generation: *generations, limit };
         node.hub.follow(&*node.store, node.id, channel, None, follower).await?;
         if self.mailbox.is_closed() {
             self.unsubscribe(channel);
@@ -86,6 +87,8 @@ pub(crate) struct LocalSocket {
     reader: Reader,
     /// The socket's place in the registry.
     present: usize,
+    /// The handler was told of the end.
+    told: bool,
 }
 
 /// Bytes put into one frame for a WebSocket: what its write buffer may keep.
@@ -103,12 +106,15 @@ impl LocalSocket {
         if node.is_draining() {
             mailbox.close(CloseReason::GOING_AWAY);
         }
-        let local =
-            Local { mailbox: Arc::clone(&mailbox), generations: AtomicU64::new(0), rate: Mutex::new(None) };
+        let local = Local {
+            mailbox: Arc::clone(&mailbox),
+            generations: tokio::sync::Mutex::default(),
+            rate: Mutex::new(None),
+        };
         let reader = Reader::new(Arc::clone(&node), mailbox);
         let place = Place::Here(local);
         let session = Session::new(node, service, Arc::new(origin), session, place, BTreeMap::new());
-        Self { session, reader, present }
+        Self { session, reader, present, told: false }
     }
 
     fn local(&self) -> &Local {
@@ -153,7 +159,8 @@ impl Socket for LocalSocket {
         self.session.run(Call::Messages(messages))
     }
 
-    async fn ended(self, reason: CloseReason) {
+    async fn ended(mut self, reason: CloseReason) {
+        self.told = true;
         // Closed before, for its own reason, unless the connection came to its end first.
         self.local().mailbox.close(reason.clone());
         let reason = self.local().mailbox.end_reason().unwrap_or(reason);
@@ -167,6 +174,10 @@ impl Drop for LocalSocket {
         mailbox.close(CloseReason::INTERRUPTED);
         Hub::unfollow_all(mailbox);
         self.session.0.node.registry.leave_socket(self.present);
+        if !self.told {
+            // Its upgrade never came: the handler, which was not told of the session, need not hear of its end.
+            self.session.0.node.session_closed(&CloseReason::INTERRUPTED);
+        }
     }
 }
 
@@ -200,16 +211,17 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_socket_that_does_not_read_is_ended_and_the_others_are_not() {
         let node = Node::new();
         let channel = ChannelName::new("room").unwrap();
         let room = Broadcast::new(&node, channel.clone());
-        let service = Service::builder("/room", room).unread_limit(100).build(&node);
+        let service = Service::builder("/room", room).unread_limit(1000).build(&node);
         let (mut blocked, mut reading) = (service.open_socket(), service.open_socket());
         blocked.opened().await;
         reading.opened().await;
         for _ in 0..20 {
+            tokio::time::advance(Duration::from_millis(200)).await;
             node.publish(&channel, "0123456789").await.unwrap();
             assert!(matches!(next(&mut reading).await, Next::Frame(Frame::Messages(_))));
         }

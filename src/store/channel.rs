@@ -66,16 +66,16 @@ pub struct Slice {
 pub struct Retention {
     /// Entries.
     pub entries: usize,
-    /// Bytes of their frames.
+    /// Bytes that they cost. The newest entry is kept however large it is.
     pub bytes: usize,
     /// Time since they were published.
     pub age: Duration,
 }
 
 impl Default for Retention {
-    /// 16,384 entries, 1 MiB, five minutes.
+    /// 16,384 entries, 4 MiB, five minutes.
     fn default() -> Self {
-        Self { entries: 16_384, bytes: 1024 * 1024, age: Duration::from_secs(300) }
+        Self { entries: 16_384, bytes: 4 * 1024 * 1024, age: Duration::from_secs(300) }
     }
 }
 

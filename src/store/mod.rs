@@ -141,7 +141,7 @@ impl fmt::Debug for dyn Store {
 
 /// Bytes of a set of messages, as limits count them.
 pub(crate) fn size_of(messages: &[Message]) -> usize {
-    messages.iter().map(Message::size).sum()
+    messages.iter().map(Message::weight).sum()
 }
 
 /// Which of `count` shards a session belongs to.

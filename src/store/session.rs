@@ -134,6 +134,8 @@ pub struct Push {
     pub messages: Vec<Message>,
     /// Bytes that may wait for the client before it counts as too slow.
     pub limit: usize,
+    /// Bytes that the session's log may keep, with what was sent and not confirmed.
+    pub most_kept: usize,
 }
 
 /// The session is closed or unknown, or another attach has taken it over.

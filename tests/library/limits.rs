@@ -1,5 +1,7 @@
 //! What clients may take, and what they are told beyond it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use sockhop::services::{Amplify, Broadcast, Echo};
 use sockhop::{ChannelName, Handler, Node, Service, Session};
@@ -84,7 +86,7 @@ async fn subscriptions_have_a_number() {
 async fn a_broadcast_passes_over_the_slow_and_reaches_the_others() {
     let node = Node::new();
     let room = Broadcast::new(&node, ChannelName::new("room").unwrap());
-    let service = Service::builder("/room", room).unread_limit(100).build(&node);
+    let service = Service::builder("/room", room).unread_limit(1000).build(&node);
     let (slow, quick) = (Poller::new(&service, "slow"), Poller::new(&service, "quick"));
     for client in [&slow, &quick] {
         client.poll().await;
@@ -96,6 +98,7 @@ async fn a_broadcast_passes_over_the_slow_and_reaches_the_others() {
     // A stream whose body nobody reads: its client has stopped reading.
     let stalled = slow.stream().await;
     for round in 0..20 {
+        tokio::time::advance(Duration::from_millis(200)).await;
         assert_eq!(quick.send(&[&format!("message {round}")]).await, 204);
         assert_eq!(quick.poll().await, format!("a[\"message {round}\"]"));
     }

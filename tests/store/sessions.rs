@@ -202,7 +202,7 @@ async fn a_session_that_is_told_too_much_is_closed_and_grows_no_further() {
     for store in stores() {
         let node = Node::join(&store);
         let session = node.opened("s").await;
-        let much = || Push { messages: vec!["0123456789".into(); 3], limit: 50 };
+        let much = || Push { messages: vec!["0123456789".into(); 3], limit: 500, most_kept: 10_000 };
         assert!(store.push(session, much()).await.unwrap().is_none());
         let ended = store.push(session, much()).await.unwrap().expect("too much");
         assert_eq!(ended.reason, CloseReason::TOO_SLOW);
@@ -218,10 +218,31 @@ async fn what_a_receiver_was_handed_is_not_unread() {
         let session = node.opened("s").await;
         let (hold, _) = node.attach("s", None).await;
         for round in 1..=10 {
-            let push = Push { messages: vec!["0123456789".into(); 3], limit: 50 };
+            let push = Push { messages: vec!["0123456789".into(); 3], limit: 500, most_kept: 10_000 };
             assert!(store.push(session, push).await.unwrap().is_none());
             assert!(store.pending(hold, Own(1 + 3 * round)).await.unwrap().messages.is_empty());
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_repeated_for_ever_do_not_let_a_session_grow() {
+    for store in stores() {
+        let node = Node::join(&store);
+        let session = node.opened("s").await;
+        let mut own = 1;
+        let mut ended = None;
+        for _ in 0..100 {
+            let (hold, _) = node.attach("s", Some("always the same")).await;
+            let push = Push { messages: vec!["0123456789".into(); 3], limit: 500, most_kept: 1000 };
+            own += 3;
+            ended = store.push(session, push).await.unwrap();
+            store.release(hold, sent(own)).await.unwrap();
+            if ended.is_some() {
+                break;
+            }
+        }
+        assert_eq!(ended.expect("at last").reason, CloseReason::TOO_SLOW);
     }
 }
 

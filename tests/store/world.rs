@@ -108,7 +108,7 @@ pub(crate) fn sent(own: u64) -> Sent {
 }
 
 pub(crate) fn push(texts: &[&str]) -> Push {
-    Push { messages: texts.iter().map(|text| Message::new(text)).collect(), limit: 1000 }
+    Push { messages: texts.iter().map(|text| Message::new(text)).collect(), limit: 100_000, most_kept: 100_000 }
 }
 
 pub(crate) fn texts(messages: &[Message]) -> Vec<String> {

@@ -103,7 +103,7 @@ impl CloseReason {
     /// Whether the session ended because it passed a limit of its service.
     #[must_use]
     pub fn is_limit(&self) -> bool {
-        (4500..=4504).contains(&self.code)
+        [&Self::TOO_SLOW, &Self::TOO_MANY_MESSAGES, &Self::MISSED_MESSAGES].contains(&self)
     }
 
     /// Appends the frame `c[code,"text"]`.

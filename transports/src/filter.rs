@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Buf;
 use futures_util::TryStreamExt;
-use http::header::CONNECTION;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::upgrade::OnUpgrade;
@@ -16,7 +15,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::body::Body;
+use crate::body::{Body, Cut};
 use crate::receive::Unwritten;
 use crate::service::{RemoteAddr, SockJs};
 use crate::sessions::Sessions;
@@ -24,8 +23,7 @@ use crate::sessions::Sessions;
 impl<S: Sessions> SockJs<S> {
     /// The service as a warp filter. Requests for other paths are rejected, so that other filters can follow.
     ///
-    /// A connection whose answer must stay [`Unwritten`] gets an empty one that ends the connection, since a filter
-    /// cannot close it.
+    /// An answer that must stay [`Unwritten`] gets a body that fails at once: the server drops the connection.
     #[must_use]
     pub fn filter(&self) -> BoxedFilter<(warp::reply::Response,)> {
         let service = self.clone();
@@ -96,12 +94,21 @@ fn into_reply(response: Response<Body>) -> warp::reply::Response {
     warp::reply::Response::from_parts(head, body)
 }
 
+/// A body that cannot be read.
+struct Broken;
+
+impl http_body::Body for Broken {
+    type Data = bytes::Bytes;
+    type Error = Cut;
+
+    fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Cut>>> {
+        Poll::Ready(Some(Err(Cut)))
+    }
+}
+
 fn written(answer: Result<Response<Body>, Unwritten>) -> Response<Body> {
-    answer.unwrap_or_else(|Unwritten| {
-        let mut response = Response::new(Body::empty());
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
-    })
+    // A body that fails before its first byte has the server drop the connection.
+    answer.unwrap_or_else(|Unwritten| Response::new(Body::stream(Broken)))
 }
 
 /// The service for axum, plain hyper and everything else that takes a [`tower_service::Service`]. Mount it where paths

@@ -6,7 +6,7 @@ use headers::{Expires, HeaderMapExt};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, COOKIE,
-    HOST, ORIGIN, SET_COOKIE, VARY,
+    HOST, ORIGIN, REFERER, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -78,18 +78,31 @@ fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     request.get(ORIGIN).filter(|origin| !origin.is_empty())
 }
 
-/// Whether the page that sends the request may talk to the service. Requests without `Origin` are not a page's, or
-/// come from a page of this very host.
+/// Whether the page that sends the request may talk to the service. Pages of this very host may, and what is no page.
 pub(crate) fn origin_allowed(options: &Options, request: &HeaderMap) -> bool {
     let Origins::Only(allowed) = &options.origins else { return true };
-    let Some(origin) = origin(request) else { return true };
-    let own_host = || {
-        // Schemes are not compared: behind a proxy that ends TLS the server does not know its own.
-        let host = request.get(HOST)?.to_str().ok()?;
-        let (_, authority) = origin.to_str().ok()?.split_once("://")?;
-        Some(authority.eq_ignore_ascii_case(host))
+    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+    let page = match (origin(request), request.get(REFERER)) {
+        (Some(origin), _) => text(origin),
+        // Scripts and frames of other sites, such as jsonp's, are fetched without `Origin`.
+        (None, Some(referer)) => origin_of(&text(referer)).to_owned(),
+        (None, None) => {
+            let cross_site = request.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site");
+            return !cross_site;
+        }
     };
-    allowed.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) || own_host().unwrap_or(false)
+    // Schemes are not compared: behind a proxy that ends TLS the server does not know its own.
+    let host = request.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = page.split_once("://").map(|(_, authority)| authority);
+    let own = matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host));
+    own || allowed.contains(&page)
+}
+
+/// Scheme, host and port of a URL.
+fn origin_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+    &url[..end]
 }
 
 /// `JSESSIONID` as the client sent it, or `dummy`.
@@ -179,6 +192,26 @@ mod tests {
         }
         let info = common(Endpoint::Info.route(), &options, &HeaderMap::new());
         assert!(!info.contains_key("set-cookie"));
+    }
+
+    #[test]
+    fn a_request_without_origin_is_judged_by_the_page_that_made_it() {
+        let options = Options { origins: Origins::Only(vec!["https://ok".into()]), ..Options::default() };
+        for (sent, allowed) in [
+            (&[][..], true),
+            (&[("referer", "https://ok/page?x#y")], true),
+            (&[("referer", "https://ok")], true),
+            (&[("referer", "https://own:1/page")], true),
+            (&[("referer", "https://evil/https://ok")], false),
+            (&[("referer", "https://ok.evil/")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("referer", "nonsense")], false),
+        ] {
+            let mut headers = request(sent);
+            headers.insert(HOST, "own:1".parse().unwrap());
+            assert_eq!(origin_allowed(&options, &headers), allowed, "{sent:?}");
+        }
     }
 
     #[test]

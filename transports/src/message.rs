@@ -34,6 +34,9 @@ struct Forms {
     htmlfile: OnceLock<Bytes>,
 }
 
+/// What a message occupies beside its text: allocations, counters, its place in a queue.
+const OVERHEAD: usize = 96;
+
 /// What stands before the quoted text in a frame, and behind it.
 const HEAD: &[u8] = b"a[";
 const TAIL: &[u8] = b"]";
@@ -84,6 +87,12 @@ impl Message {
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.frame.len() - HEAD.len() - TAIL.len() + 1
+    }
+
+    /// Bytes that keeping the message costs, as limits count them: its size, and what goes with it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.size() + OVERHEAD
     }
 
     /// The text as the application gave it.

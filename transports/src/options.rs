@@ -24,7 +24,8 @@ pub struct Options {
     /// Bytes of frames after which a streaming response ends and the client opens its next. Default 128 KiB. Small
     /// ones cost requests; large ones let old browsers, which keep the whole response, grow.
     pub response_limit: usize,
-    /// Bytes that one message from a client may have. Default 1 MiB.
+    /// Bytes that one message from a client may have: its text over HTTP, the whole frame on a WebSocket. Default
+    /// 1 MiB.
     pub message_limit: usize,
     /// Bytes that one request body may have. Default 4 MiB.
     pub body_limit: usize,
@@ -42,7 +43,7 @@ pub struct Options {
     /// Initial read buffer of a WebSocket in bytes, held while it is open. Default 4 KiB.
     pub websocket_buffer: usize,
     /// The header by which a balancer names a request, kept when it repeats the request on another node; `None`
-    /// where it is not to be trusted. Default `x-request-id`.
+    /// where there is none, or clients could forge it. Default `None`.
     pub request_id_header: Option<http::HeaderName>,
 }
 
@@ -60,7 +61,7 @@ impl Default for Options {
             origins: Origins::Any,
             iframe_client_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js".to_owned(),
             websocket_buffer: 4 * 1024,
-            request_id_header: Some(http::HeaderName::from_static("x-request-id")),
+            request_id_header: None,
         }
     }
 }

@@ -228,10 +228,7 @@ impl<S: Sessions> SockJs<S> {
                 Ok(upgraded) => {
                     Box::pin(socket::run::<F>(TokioIo::new(upgraded), socket, &shared.options)).await;
                 }
-                Err(error) => {
-                    tracing::debug!(%error, "upgrade failed");
-                    Box::pin(crate::Socket::ended(socket, crate::CloseReason::INTERRUPTED)).await;
-                }
+                Err(error) => tracing::debug!(%error, "upgrade failed"),
             }
         });
         upgrade::switching(accept)

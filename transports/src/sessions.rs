@@ -150,7 +150,8 @@ pub enum Room {
     Blocked,
 }
 
-/// The session of one WebSocket. The connection is the session: there is no release.
+/// The session of one WebSocket. The connection is the session: there is no release. Dropped without
+/// [`Socket::opened`], it was never one.
 pub trait Socket: Send + Unpin + 'static {
     /// What goes to the client next.
     fn poll_next(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next>;

@@ -167,8 +167,8 @@ pub(crate) struct Tuning {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) iframe_client_url: Option<String>,
 
-    /// Header by which your balancer names a request and its repeats; `none` if clients could forge it
-    /// [default: x-request-id]
+    /// Header by which your balancer names each request and its repeats, such as x-request-id; `none` if it does not
+    /// [default: none]
     #[arg(long, env = "SOCKHOP_REQUEST_ID_HEADER", value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id_header: Option<String>,

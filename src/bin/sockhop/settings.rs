@@ -69,7 +69,11 @@ impl Settings {
         let header_bytes = options.header_limit.map_or(limits.header_bytes, |size| size.0);
         limits.header_bytes = at_least("header-limit", header_bytes, 8192)?;
         let mut drain = Drain::default();
-        drain.grace = options.drain_grace.map_or(drain.grace, |time| time.0);
+        drain.grace = match options.drain_grace {
+            Some(Time(Duration::ZERO)) => Duration::ZERO,
+            given => time("drain-grace", given, Duration::from_millis(1))
+                .map(|_| given.map_or(drain.grace, |time| time.0))?,
+        };
         drain.timeout = time("drain-timeout", options.drain_timeout, drain.timeout)?;
         check_tuning(&options.service)?;
 
@@ -166,7 +170,7 @@ fn check_tuning(tuning: &Tuning) -> anyhow::Result<()> {
         ("disconnect-delay", tuning.disconnect_delay),
         ("body-timeout", tuning.body_timeout),
     ] {
-        time(name, value, Duration::MAX)?;
+        time(name, value, LONGEST)?;
     }
     for (name, value) in [
         ("response-limit", tuning.response_limit),
@@ -198,8 +202,7 @@ fn check_tuning(tuning: &Tuning) -> anyhow::Result<()> {
 
 fn request_id_header(tuning: &Tuning) -> anyhow::Result<Option<http::HeaderName>> {
     match tuning.request_id_header.as_deref() {
-        None => Ok(Some(http::HeaderName::from_static("x-request-id"))),
-        Some("none") => Ok(None),
+        None | Some("none") => Ok(None),
         Some(name) => match name.parse() {
             Ok(name) => Ok(Some(name)),
             Err(_) => bail!("request-id-header = {name:?}: use a header's name, or `none`"),
@@ -212,8 +215,14 @@ fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow::Result<Du
     if time < Duration::from_millis(1) {
         bail!("{name} = {}: use at least 1ms", Time(time));
     }
+    if given.is_some() && time > LONGEST {
+        bail!("{name} = {}: use at most 365days", Time(time));
+    }
     Ok(time)
 }
+
+/// Longer times would not be meant, and clocks could not add them.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn at_least(name: &str, value: usize, least: usize) -> anyhow::Result<usize> {
     if value < least {
@@ -317,6 +326,7 @@ mod tests {
             ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat"][..]),
             ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
             ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
+            ("heartbeat = \"9000years\"", &["heartbeat", "365days"]),
             ("max-connections = \"many\"", &["max-connections", "many"]),
             ("max-connections = 0", &["max-connections = 0", "at least 1"]),
             ("unread-limit = \"big\"", &["unread-limit", "big", "128KiB"]),

@@ -65,7 +65,7 @@ impl Log {
         let mut appended = Vec::with_capacity(publish.messages.len());
         for message in publish.messages {
             self.head += 1;
-            self.bytes += message.size();
+            self.bytes += message.weight();
             self.entries.push_back(Kept { message: message.clone(), at: now });
             appended.push(Entry { seq: self.head, message: message.clone() });
         }
@@ -98,10 +98,10 @@ impl Log {
             let skip = (after.seq + 1 - first) as usize;
             let mut left = bytes;
             for (index, kept) in self.entries.iter().enumerate().skip(skip) {
-                if !entries.is_empty() && kept.message.size() > left {
+                if !entries.is_empty() && kept.message.weight() > left {
                     break;
                 }
-                left = left.saturating_sub(kept.message.size());
+                left = left.saturating_sub(kept.message.weight());
                 entries.push(Entry { seq: first + index as u64, message: kept.message.clone() });
             }
         }
@@ -112,12 +112,12 @@ impl Log {
     pub(super) fn trim(&mut self, now: Instant) {
         while let Some(oldest) = self.entries.front() {
             let over = self.entries.len() > self.retention.entries
-                || self.bytes > self.retention.bytes
+                || self.bytes > self.retention.bytes && self.entries.len() > 1
                 || now.duration_since(oldest.at) > self.retention.age;
             if !over {
                 break;
             }
-            self.bytes -= oldest.message.size();
+            self.bytes -= oldest.message.weight();
             self.entries.pop_front();
         }
     }

@@ -46,13 +46,15 @@ pub struct MemoryStore {
     /// Sessions that wait for their deadline.
     timed: AtomicUsize,
     first_timed: Notify,
+    /// When channels were last looked at for what is past its age.
+    swept: Mutex<Option<Instant>>,
 }
 
 const SHARDS: usize = 16;
 /// How finely deadlines are kept.
 const TICK: Duration = Duration::from_millis(20);
-/// Ticks between two looks at the channels' ages.
-const SWEEP_TICKS: u32 = 250;
+/// How often channels are looked at for what is past its age.
+const SWEEP: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Shard {
@@ -171,8 +173,15 @@ impl MemoryStore {
         expired
     }
 
-    /// Drops what channels need not keep.
-    fn sweep(&self, now: Instant) {
+    /// Drops what channels need not keep, from time to time.
+    fn sweep_if_due(&self, now: Instant) {
+        {
+            let mut swept = lock(&self.swept);
+            if now.duration_since(*swept.get_or_insert(now)) < SWEEP {
+                return;
+            }
+            *swept = Some(now);
+        }
         lock(&self.channels).retain(|_, log| {
             let mut kept = lock(log);
             kept.trim(now);
@@ -411,22 +420,15 @@ impl Store for MemoryStore {
     }
 
     async fn expired(&self) -> Vec<Ended> {
-        let mut tick = 0;
         loop {
-            let waits = self.timed.load(Ordering::Relaxed) > 0;
-            let idle = TICK * SWEEP_TICKS;
-            if waits {
+            if self.timed.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(TICK).await;
-                tick += 1;
             } else {
-                let _ = tokio::time::timeout(idle, self.first_timed.notified()).await;
-                tick = SWEEP_TICKS;
+                // Nobody to wait for: until somebody is, or a sweep is due.
+                let _ = tokio::time::timeout(SWEEP, self.first_timed.notified()).await;
             }
             let now = Instant::now();
-            if tick >= SWEEP_TICKS {
-                tick = 0;
-                self.sweep(now);
-            }
+            self.sweep_if_due(now);
             let expired = self.take_expired(now);
             if !expired.is_empty() {
                 return expired;

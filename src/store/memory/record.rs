@@ -85,6 +85,8 @@ struct OwnLog {
     /// The messages from `received` on (from 1, if `o` is not received).
     messages: VecDeque<Message>,
     unread: usize,
+    /// All of them.
+    kept: usize,
 }
 
 /// Messages in the running second.
@@ -131,7 +133,9 @@ impl OwnLog {
     }
 
     fn push(&mut self, messages: Vec<Message>) {
-        self.unread += crate::store::size_of(&messages);
+        let weight = crate::store::size_of(&messages);
+        self.unread += weight;
+        self.kept += weight;
         self.messages.extend(messages);
     }
 
@@ -142,7 +146,7 @@ impl OwnLog {
             if let Some(message) =
                 self.handed.checked_sub(self.first()).and_then(|at| self.messages.get(at as usize))
             {
-                self.unread -= message.size();
+                self.unread -= message.weight();
             }
             self.handed += 1;
         }
@@ -150,7 +154,10 @@ impl OwnLog {
 
     /// Everything sent was received.
     fn receive(&mut self) {
-        while self.first() < self.sent && self.messages.pop_front().is_some() {
+        while self.first() < self.sent
+            && let Some(message) = self.messages.pop_front()
+        {
+            self.kept -= message.weight();
             self.received = self.first() + 1;
         }
         self.received = self.received.max(self.sent);
@@ -160,7 +167,7 @@ impl OwnLog {
     fn rewind(&mut self) {
         self.handed = self.received;
         self.sent = self.received;
-        self.unread = self.messages.iter().map(Message::size).sum();
+        self.unread = self.kept;
     }
 }
 
@@ -259,6 +266,10 @@ impl Record {
                 subscribed.sent = position;
             }
         }
+        if !self.is_open() {
+            // What its channels had before the close was handed out: nothing more comes.
+            self.subscriptions.clear();
+        }
         self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
         Ok(())
     }
@@ -275,8 +286,9 @@ impl Record {
         if !self.is_open() {
             return Err(Gone::Over);
         }
+        let waits = self.own.unread > 0;
         self.own.push(push.messages);
-        Ok(self.own.unread > push.limit)
+        Ok(waits && self.own.unread > push.limit || self.own.kept > push.most_kept)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -291,9 +303,10 @@ impl Record {
         if reason == CloseReason::TOO_SLOW {
             // Its client will not read them, and the limit is a promise about memory.
             self.own.messages.truncate((self.own.handed.max(self.own.first()) - self.own.first()) as usize);
+            self.own.kept -= self.own.unread;
             self.own.unread = 0;
+            self.subscriptions.clear();
         }
-        self.subscriptions.clear();
         let idle = matches!(self.turn, Turn::Idle);
         let on_close = if idle { OnClose::Given } else { OnClose::Owed };
         self.phase = Phase::Closed { reason, on_close };
