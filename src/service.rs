@@ -1,5 +1,6 @@
 //! A service: a path prefix with a handler and options.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, Request, Response};
 use sockhop_transports::{
     Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Texts, Unavailable,
+    Unwritten,
 };
 
 use crate::handler::{AnyHandler, Handler};
@@ -129,11 +131,23 @@ impl Service {
     ///
     /// # Errors
     /// The connection is to be closed without a byte, so that the balancer repeats the request elsewhere.
-    pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<Body>, sockhop_transports::Unwritten>
+    pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<Body>, Unwritten>
     where
         B: http_body::Body<Data: bytes::Buf>,
     {
         self.0.respond(request).await
+    }
+
+    /// Answers a client whose address is known.
+    pub(crate) fn respond_to<B>(
+        &self,
+        remote: SocketAddr,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Body>, Unwritten>>
+    where
+        B: http_body::Body<Data: bytes::Buf>,
+    {
+        self.0.respond_to(Some(remote), request)
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use warp::filters::BoxedFilter;
 
 use self::connections::{Admission, Connection, Connections};
-use crate::{Body, DrainReport, Node, RemoteAddr, Service};
+use crate::{Body, DrainReport, Node, Service};
 
 /// What clients may take of a server. Each field says its unit and default; see [`Limits::default`].
 #[derive(Debug, Clone)]
@@ -218,11 +218,12 @@ struct App {
 
 async fn respond(
     app: Arc<App>,
+    remote: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Either<Body, impl http_body::Body<Data = bytes::Bytes, Error = warp::Error>>>, Unwritten> {
     let path = request.uri().path();
     match app.services.iter().find(|service| service.serves(path)) {
-        Some(service) => Ok(service.respond(request).await?.map(Either::Left)),
+        Some(service) => Ok(service.respond_to(remote, request).await?.map(Either::Left)),
         None => {
             let mut rest = warp::service(app.rest.clone());
             let Ok(response) = tower_service::Service::call(&mut rest, request).await;
@@ -239,10 +240,9 @@ async fn serve(
     remote: SocketAddr,
 ) {
     let control = connection.control();
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(RemoteAddr(remote));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         // Boxed: hyper keeps room for the whole future as long as the connection lives.
-        Box::pin(respond(Arc::clone(&app), request))
+        Box::pin(respond(Arc::clone(&app), remote, request))
     });
     let serving = Box::pin(http.serve_connection(connection.over(stream), service).with_upgrades());
     if let Err(error) = control.run(serving, |serving| serving.graceful_shutdown()).await {

@@ -90,7 +90,26 @@ impl<S: Sessions> SockJs<S> {
     ///
     /// # Errors
     /// [`Unwritten`]: close the connection without a byte.
-    pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<Body>, Unwritten>
+    pub fn respond<'a, B>(
+        &'a self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Body>, Unwritten>> + use<'a, S, B>
+    where
+        B: http_body::Body<Data: Buf>,
+    {
+        let remote = request.extensions().get::<RemoteAddr>().map(|remote| remote.0);
+        self.respond_to(remote, request)
+    }
+
+    /// Answers a request as [`respond`](Self::respond) does, for a client whose address is known.
+    ///
+    /// # Errors
+    /// [`Unwritten`]: close the connection without a byte.
+    pub async fn respond_to<B>(
+        &self,
+        remote: Option<SocketAddr>,
+        request: Request<B>,
+    ) -> Result<Response<Body>, Unwritten>
     where
         B: http_body::Body<Data: Buf>,
     {
@@ -121,7 +140,7 @@ impl<S: Sessions> SockJs<S> {
             transport,
             session: target.session,
             request_id: self.request_id(&head.headers),
-            remote: head.extensions.get::<RemoteAddr>().map(|remote| remote.0),
+            remote,
             head: &head,
         };
         match route.endpoint {

@@ -16,6 +16,7 @@ const MEANINGS = new Map([
   [2007, 'The transport did not open in time.'],
   [2010, 'Another receiver of this session is still open.'],
   [3000, "The server's application ended the session."],
+  [4500, 'The server met an error while it handled a message.'],
   [4501, 'This client read too slowly: its unread messages went over the limit.'],
   [4502, 'This client sent more messages than it may.'],
   [4504, 'Some messages were missed and could not be replayed.'],
