@@ -268,6 +268,7 @@ fn callback(head: &request::Parts) -> Result<Callback, BadCallback> {
 
 /// An answer with a short text that says what is wrong.
 pub(crate) fn failure(status: StatusCode, text: &'static str, headers: HeaderMap) -> Response<Body> {
+    tracing::debug!(status = status.as_u16(), reason = text, "request refused");
     let mut response = plain(text, headers);
     *response.status_mut() = status;
     response

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use config::{Config, File, FileFormat, Value};
 use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
@@ -82,7 +83,11 @@ impl Settings {
             let prefix = service.prefix;
             check_prefix(&prefix)?;
             if let Some(unknown) = service.unknown.keys().next() {
-                bail!("service {prefix}: there is no option `{unknown}`; `sockhop serve --help` lists them");
+                let hint = meant(unknown).map_or_else(
+                    || "`sockhop serve --help` lists them".to_owned(),
+                    |meant| format!("did you mean `{meant}`?"),
+                );
+                bail!("service {prefix}: there is no option `{unknown}`; {hint}");
             }
             if services.iter().any(|known: &ServiceSettings| known.prefix == prefix) {
                 bail!("service {prefix} is there twice: each prefix can have one service");
@@ -148,7 +153,22 @@ fn check_service(service: Value) -> anyhow::Result<()> {
 fn alone<'de, T: Deserialize<'de>>(key: &str, value: Value) -> anyhow::Result<()> {
     let shown = value.to_string();
     let read = Config::builder().set_override(key, value)?.build()?.try_deserialize::<T>();
-    read.map(|_| ()).with_context(|| format!("{key} = {shown}"))
+    read.map(|_| ()).with_context(|| match meant(key) {
+        Some(meant) => format!("{key} = {shown} (did you mean `{meant}`?)"),
+        None => format!("{key} = {shown}"),
+    })
+}
+
+/// The option whose name is like that of one that does not exist.
+fn meant(key: &str) -> Option<String> {
+    let command = Options::augment_args(clap::Command::new("sockhop"));
+    let names: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+    if names.contains(&key) {
+        return None;
+    }
+    let likeness = |name: &&str| strsim::jaro_winkler(name, key);
+    let nearest = names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&nearest) > 0.8).then(|| nearest.to_owned())
 }
 
 fn check_prefix(prefix: &str) -> anyhow::Result<()> {
@@ -323,7 +343,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_would_be_right() {
         for (file, parts) in [
-            ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat"][..]),
+            ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat", "did you mean `heartbeat`?"][..]),
+            ("max_sessions = 5", &["max_sessions", "did you mean `max-sessions`?"]),
             ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
             ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
             ("heartbeat = \"9000years\"", &["heartbeat", "365days"]),
@@ -335,7 +356,10 @@ mod tests {
             ("request-id-header = \"a b\"", &["request-id-header", "a b", "none"]),
             ("[[services]]\nprefix = \"chat\"\nhandler = \"echo\"", &["prefix", "chat", "/chat"]),
             ("[[services]]\nprefix = \"/a\"\nhandler = \"eco\"", &["eco", "echo"]),
-            ("[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nheartbet = \"1s\"", &["/a", "heartbet"]),
+            (
+                "[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nheartbet = \"1s\"",
+                &["/a", "heartbet", "`heartbeat`?"],
+            ),
             ("listen =", &["sockhop.toml"]),
             ("www = \"/no/such/folder\"", &["www", "/no/such/folder"]),
         ] {
