@@ -16,6 +16,7 @@ mod close;
 mod filter;
 mod frame;
 mod headers;
+mod heard;
 mod iframe;
 mod inbound;
 mod info;

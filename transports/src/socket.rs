@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Wire, protocol::frame::Frame as WireFrame};
 
+use crate::heard::Heard;
 use crate::sessions::{Next, Room, Socket};
 use crate::{CloseReason, Frame, Options, Texts};
 
@@ -57,7 +58,7 @@ pub(crate) async fn run<F: Framing>(
 }
 
 struct Connection<IO, S, F> {
-    stream: WebSocketStream<IO>,
+    stream: WebSocketStream<Heard<IO>>,
     socket: S,
     /// The handler at work.
     turn: Option<BoxFuture<'static, ()>>,
@@ -128,7 +129,7 @@ where
             .max_message_size(Some(options.message_limit))
             .max_frame_size(Some(options.message_limit));
         let mut connection = Self {
-            stream: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
+            stream: WebSocketStream::from_raw_socket(Heard::new(io), Role::Server, Some(config)).await,
             turn: Some(socket.opened()),
             socket,
             write: Write::Clean,
@@ -286,8 +287,8 @@ where
         while self.pulse.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let late = self.pulse.answer_by.is_some_and(|answer_by| answer_by <= now);
-            if late && self.turn.is_some() {
-                // While the handler is busy nothing is read: the answer may well be there.
+            if late && (self.turn.is_some() || self.stream.get_mut().take_heard()) {
+                // While the handler is busy nothing is read, and behind a long message the answer has yet to come.
                 self.pulse.answer_by = Some(now + self.pong_timeout);
             } else if late {
                 return Some(End::Violation(CloseCode::Library(3000), CloseReason::NO_HEARTBEAT));
@@ -300,6 +301,7 @@ where
                 let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(Bytes::new()));
                 self.write = Write::Dirty;
                 self.pulse.next = now + self.heartbeat;
+                self.stream.get_mut().take_heard();
                 self.pulse.answer_by.get_or_insert(now + self.pong_timeout);
             }
             let next = self.pulse.answer_by.map_or(self.pulse.next, |answer_by| answer_by.min(self.pulse.next));
@@ -381,4 +383,83 @@ async fn linger(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     }
     let mut dropped = [0; 1024];
     while matches!(io.read(&mut dropped).await, Ok(count) if count > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::StreamExt;
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::Texts;
+    use crate::transport::websocket::Websocket;
+
+    /// A session whose handler takes a minute for each call, and which remembers its end.
+    struct Slow(Arc<AtomicBool>);
+
+    impl Socket for Slow {
+        fn poll_next(&mut self, _cx: &mut Context<'_>, _room: Room) -> Poll<Next> {
+            Poll::Pending
+        }
+
+        fn opened(&self) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+
+        fn message_in(&self, _messages: Texts) -> BoxFuture<'static, ()> {
+            Box::pin(tokio::time::sleep(Duration::from_secs(60)))
+        }
+
+        async fn ended(self, _reason: CloseReason) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A served connection: the client's end, and whether the session is over.
+    fn served() -> (DuplexStream, Arc<AtomicBool>) {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let over = Arc::new(AtomicBool::new(false));
+        let socket = Slow(Arc::clone(&over));
+        tokio::spawn(async move { run::<Websocket>(near, socket, &Options::default()).await });
+        (far, over)
+    }
+
+    async fn client(io: DuplexStream) -> WebSocketStream<DuplexStream> {
+        WebSocketStream::from_raw_socket(io, Role::Client, None).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_answer_a_ping_is_gone() {
+        let (_silent, over) = served();
+        tokio::time::sleep(Duration::from_secs(34)).await;
+        assert!(!over.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(over.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_stays_though_its_handler_is_busy() {
+        let (io, over) = served();
+        let mut client = client(io).await;
+        client.send(Wire::text("[\"work\"]")).await.unwrap();
+        // Reading answers the pings.
+        let reading = async { while client.next().await.is_some() {} };
+        assert!(timeout(Duration::from_secs(200), reading).await.is_err());
+        assert!(!over.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_in_the_middle_of_a_long_message_stays() {
+        let (mut io, over) = served();
+        // A masked text frame of 60,000 bytes, a hundred of which come each second.
+        io.write_all(&[0x81, 0xfe, 0xea, 0x60, 0, 0, 0, 0]).await.unwrap();
+        for _ in 0..200 {
+            io.write_all(&[b'x'; 100]).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(!over.load(Ordering::Relaxed));
+        }
+    }
 }
