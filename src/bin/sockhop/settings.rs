@@ -71,9 +71,9 @@ impl Settings {
         limits.header_bytes = at_least("header-limit", header_bytes, 8192)?;
         let mut drain = Drain::default();
         drain.grace = match options.drain_grace {
+            None => drain.grace,
             Some(Time(Duration::ZERO)) => Duration::ZERO,
-            given => time("drain-grace", given, Duration::from_millis(1))
-                .map(|_| given.map_or(drain.grace, |time| time.0))?,
+            given => time("drain-grace", given, drain.grace)?,
         };
         drain.timeout = time("drain-timeout", options.drain_timeout, drain.timeout)?;
         check_tuning(&options.service)?;

@@ -86,6 +86,11 @@ fn assert_limit(flag: &str, status: u16) {
 
     // One goes, and as soon as the server has noticed, another may come.
     drop(busy.pop());
+    expect_free_place(&server, flag);
+}
+
+/// A place becomes free as soon as the server has noticed that a connection is gone.
+fn expect_free_place(server: &Server, flag: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut next = server.connect();
@@ -118,14 +123,5 @@ fn websockets_count_as_connections_until_they_end() {
     assert_eq!(surplus.head().status, 503);
     other.expect_echo("still", "still");
     one.finish();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut next = server.connect();
-        let _ = next.try_write(Request::get("/echo").bytes());
-        if next.head().status == 200 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the place never becomes free");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    expect_free_place(&server, "--max-connections");
 }
