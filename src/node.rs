@@ -17,8 +17,8 @@ use crate::registry::Registry;
 use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
-    Ended, Entry, Epoch, Hold, Holder, Inbox, MemoryStore, Publish, PublishError, Published, Retention, Signal,
-    Store,
+    Ended, Entry, Epoch, Gone, Hold, Holder, Inbox, MemoryStore, Own, Position, Publish, PublishError, Published,
+    Retention, Signal, Store,
 };
 
 /// One server process, to which services belong. Cloning is cheap; all clones are the same node.
@@ -43,8 +43,8 @@ pub(crate) struct NodeInner {
     pub(crate) metrics: Metrics,
     pub(crate) max_sessions: usize,
     retention: Retention,
-    /// Sessions that this node has opened and nobody has closed.
-    sessions: AtomicUsize,
+    /// Sessions that live here alone: those of WebSockets.
+    sockets: AtomicUsize,
     /// Counts the sessions of WebSockets.
     lives: AtomicU64,
     services: RwLock<HashMap<Arc<str>, Weak<ServiceState>>>,
@@ -102,7 +102,7 @@ impl NodeBuilder {
             metrics: Metrics::new(),
             max_sessions: self.max_sessions,
             retention: self.retention,
-            sessions: AtomicUsize::new(0),
+            sockets: AtomicUsize::new(0),
             lives: AtomicU64::new(0),
             services: RwLock::default(),
             tasks: TaskTracker::new(),
@@ -146,16 +146,26 @@ impl Node {
         self.inner.id
     }
 
-    /// Sessions that this node has opened and that are not over.
+    /// Sessions that are not over: of WebSockets, those here; of others, those that this node looks after. Over all
+    /// nodes of a cluster this sums up to the sessions that there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.inner.sessions.load(Ordering::Relaxed)
+        self.inner.sessions()
     }
 
-    /// Whether balancers should send clients here: false once the node is about to end.
+    /// Whether balancers should send clients here: neither is the node about to end, nor its store out of reach.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.inner.leaving.load(Ordering::Acquire)
+        self.unready().is_none()
+    }
+
+    /// Why balancers should not send clients here now; `None` where nothing speaks against it.
+    #[must_use]
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.inner.leaving.load(Ordering::Acquire) {
+            return Some("draining");
+        }
+        self.inner.store.unready(self.inner.id)
     }
 
     /// Says that the node is about to end. It serves as before, until [`drain`](Self::drain).
@@ -250,10 +260,10 @@ impl NodeInner {
 
     fn spawn_background(self: &Arc<Self>) {
         let node = Arc::downgrade(self);
-        let store = Arc::clone(&self.store);
+        let (store, id) = (Arc::clone(&self.store), self.id);
         let stop = self.stop.clone();
         self.spawn(async move {
-            while let Some(ended) = stop.run_until_cancelled(store.expired()).await {
+            while let Some(ended) = stop.run_until_cancelled(store.expired(id)).await {
                 let Some(node) = node.upgrade() else { break };
                 ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
             }
@@ -271,27 +281,29 @@ impl NodeInner {
         });
     }
 
-    /// Whether there is room for another session.
-    pub(crate) fn has_room(&self) -> bool {
-        self.sessions.load(Ordering::Relaxed) < self.max_sessions
+    fn sessions(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed) + self.store.sessions(self.id)
     }
 
-    /// Counts a session that opens.
-    pub(crate) fn session_opened(&self) {
-        self.sessions.fetch_add(1, Ordering::Relaxed);
+    /// Whether there is room for another session.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sessions() < self.max_sessions
+    }
+
+    /// Counts a WebSocket's session that opens.
+    pub(crate) fn socket_opened(&self) {
+        self.sockets.fetch_add(1, Ordering::Relaxed);
         self.metrics.opened.increment(1);
+    }
+
+    /// Counts a WebSocket's session that is gone.
+    pub(crate) fn socket_gone(&self) {
+        self.sockets.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A number that no other WebSocket's session of this node has.
     pub(crate) fn next_life(&self) -> u64 {
         self.lives.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Counts a session that is over.
-    pub(crate) fn session_closed(&self, reason: &CloseReason) {
-        let count = |open: usize| Some(open.saturating_sub(1));
-        let _ = self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
-        self.metrics.closed(reason);
     }
 
     pub(crate) fn add_service(&self, service: &Arc<ServiceState>) {
@@ -339,6 +351,18 @@ impl NodeInner {
         });
     }
 
+    /// The store says that an attachment is held here: lets it go, if it is not.
+    fn check(self: &Arc<Self>, hold: Hold) {
+        let node = Arc::clone(self);
+        self.spawn(async move {
+            if !node.registry.stays(hold, None).await
+                && let Err(Gone::Store(error)) = node.store.disown(hold).await
+            {
+                tracing::warn!(%error, "could not let go a session whose receiver is gone");
+            }
+        });
+    }
+
     /// Closes all WebSockets, a few at a time.
     async fn close_sockets(&self, within: Duration) {
         let sockets = self.registry.sockets();
@@ -363,8 +387,26 @@ impl Inbox for NodeInner {
         self.hub.deliver(channel, epoch, entries);
     }
 
+    fn head(&self, channel: &ChannelName, head: Position) {
+        self.hub.notice(channel, head);
+    }
+
+    fn frames(&self, hold: Hold, from: Own, frames: &[Message]) {
+        self.registry.frames(hold, from, frames);
+    }
+
+    fn lapsed(&self) {
+        tracing::warn!(node = %self.id, "the lease in the store could not be renewed: receivers end");
+        self.registry.fence_all();
+    }
+
     fn signal(&self, signal: Signal) {
         match signal {
+            Signal::Check(hold) => {
+                if let Some(me) = self.me.upgrade() {
+                    me.check(hold);
+                }
+            }
             Signal::Changed(hold) => self.registry.changed(hold),
             Signal::Fenced(hold) => self.registry.fence(hold),
             Signal::Answer(ticket, stays) => self.registry.answered(ticket, stays),

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use slab::Slab;
 use smallvec::SmallVec;
+use sockhop_transports::Message;
 use tokio::sync::{Notify, oneshot};
 
 use crate::hub::Mailbox;
 use crate::id::SessionKey;
-use crate::store::{Hold, shard_of};
+use crate::store::{Hold, Own, shard_of};
 
 /// All receivers and sockets of a node.
 #[derive(Default)]
@@ -79,6 +80,24 @@ impl Registry {
     pub(crate) fn changed(&self, hold: Hold) {
         if let Some(receivers) = self.shard(hold.session.key).get(&hold.session.key) {
             receivers.iter().for_each(|present| present.mailbox.changed());
+        }
+    }
+
+    /// Frames were appended to the log of a session that is held here.
+    pub(crate) fn frames(&self, hold: Hold, from: Own, frames: &[Message]) {
+        for present in self.shard(hold.session.key).get(&hold.session.key).into_iter().flatten() {
+            match present.hold {
+                Some(held) if held == hold => present.mailbox.frames(from, frames),
+                Some(_) => {}
+                None => present.mailbox.changed(),
+            }
+        }
+    }
+
+    /// Ends all HTTP receivers unwritten.
+    pub(crate) fn fence_all(&self) {
+        for shard in &self.shards {
+            lock(shard).values().flatten().for_each(|present| present.mailbox.fence());
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, Request, Response};
 use sockhop_transports::{
-    Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Texts, Unavailable,
-    Unwritten,
+    Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Texts, Transport,
+    Unavailable, Unwritten,
 };
 
 use crate::handler::{AnyHandler, Handler};
@@ -17,7 +17,7 @@ use crate::id::{RequestId, SessionKey};
 use crate::node::{Node, NodeInner};
 use crate::request::{DEFAULT_HEADERS, RequestInfo};
 use crate::session::{self, HttpReceiver, LocalSocket, Presence, RunToEnd};
-use crate::store::{self, Attach, Begin, Begun, Origin, Own, Pending, SessionRef, Takeover};
+use crate::store::{self, Attach, Begin, Begun, First, Origin, Own, Pending, SessionRef, Takeover};
 
 /// A SockJS service, ready to be mounted. Cloning is cheap.
 ///
@@ -340,16 +340,11 @@ impl ServiceSessions {
     fn key(&self, request: &ClientRequest<'_>) -> SessionKey {
         SessionKey::of(&self.service.name, request.session)
     }
+}
 
-    async fn receiver(&self, presence: Presence, hold: store::Hold, pending: Pending) -> Attached<HttpReceiver> {
-        match HttpReceiver::new(presence, Arc::clone(&self.service), hold, pending).await {
-            Ok(receiver) => Attached::Held(receiver),
-            Err(error) => {
-                tracing::warn!(%error, "could not follow a session's channels");
-                Attached::Unwritten
-            }
-        }
-    }
+/// Whether a transport carries one frame a response: its first is `o`, and nothing else.
+fn is_poll(transport: Transport) -> bool {
+    matches!(transport, Transport::Xhr | Transport::Jsonp)
 }
 
 impl Sessions for ServiceSessions {
@@ -361,21 +356,29 @@ impl Sessions for ServiceSessions {
         let key = self.key(&request);
         let presence = Presence::enter(node, key);
         let create = || (!node.is_draining() && node.has_room()).then(|| self.origin(&request));
+        let first = if is_poll(request.transport) { First::Released } else { First::Held };
         let mut takeover = Takeover::Never;
         loop {
             let request = request.request_id.map(RequestId::of);
-            let attach = Attach { key, node: node.id, request, takeover, create: &create };
+            let attach = Attach { key, node: node.id, request, takeover, first, attempt: None, create: &create };
             match node.store.attach(attach).await {
-                Ok(store::Attached::Created(hold, origin)) => {
-                    node.session_opened();
-                    let on_open =
-                        session::on_open(Arc::clone(node), Arc::clone(&self.service), origin, hold.session);
-                    let receiver =
-                        self.receiver(presence, hold, Pending { from: Own(0), ..Pending::default() }).await;
-                    node.spawn(on_open);
-                    return receiver;
+                Ok(store::Attached::Created(hold, origin, turn)) => {
+                    node.metrics.opened.increment(1);
+                    let service = Arc::clone(&self.service);
+                    node.spawn(session::on_open(Arc::clone(node), service, origin, hold.session, turn));
+                    let service = Arc::clone(&self.service);
+                    return Attached::Held(match first {
+                        First::Released => HttpReceiver::released(presence, service, hold),
+                        First::Held => {
+                            let pending = Pending { open: true, from: Own(0), ..Pending::default() };
+                            HttpReceiver::new(presence, service, hold, pending).await
+                        }
+                    });
                 }
-                Ok(store::Attached::Held(hold, pending)) => return self.receiver(presence, hold, pending).await,
+                Ok(store::Attached::Held(hold, pending)) => {
+                    let service = Arc::clone(&self.service);
+                    return Attached::Held(HttpReceiver::new(presence, service, hold, pending).await);
+                }
                 Ok(store::Attached::Busy(holder)) => {
                     // Only the holder's own word makes a second receiver one too many.
                     if node.is_held(holder, presence.ticket()).await {
@@ -383,6 +386,8 @@ impl Sessions for ServiceSessions {
                     }
                     takeover = Takeover::From(holder.hold);
                 }
+                Ok(store::Attached::Superseded) => return Attached::Refused(CloseReason::SUPERSEDED),
+                Ok(store::Attached::Gone) => return Attached::Refused(CloseReason::GONE),
                 Ok(store::Attached::Full) if node.is_draining() => {
                     return Attached::Refused(CloseReason::GOING_AWAY);
                 }
@@ -404,20 +409,23 @@ impl Sessions for ServiceSessions {
             count: u32::try_from(messages.len()).unwrap_or(u32::MAX),
             rate: self.service.max_messages_per_second,
         };
-        match node.store.begin(begin).await {
-            Ok(Begun::Run { session, origin, attributes }) => {
+        let handed = match node.store.begin(begin).await {
+            Ok(Begun::Run { session, origin, attributes, turn }) => {
+                let running = session::Running { session, origin, attributes, turn };
                 let (owner, service) = (Arc::clone(node), Arc::clone(&self.service));
-                let work = session::on_messages(owner, service, origin, session, attributes, messages);
-                RunToEnd::new(node, work).await;
-                MessageIn::Done
+                RunToEnd::new(node, session::on_messages(owner, service, running, messages)).await
             }
-            Ok(Begun::Done | Begun::Closed) => MessageIn::Done,
+            Ok(Begun::Done | Begun::Closed) => Ok(()),
             Ok(Begun::TooMany(ended)) => {
                 // The client is told by its receiver: another status here would only read as a network failure.
                 ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
-                MessageIn::Done
+                Ok(())
             }
-            Ok(Begun::Unknown) => MessageIn::Unknown,
+            Ok(Begun::Unknown) => return MessageIn::Unknown,
+            Err(error) => Err(error),
+        };
+        match handed {
+            Ok(()) => MessageIn::Done,
             Err(error) => {
                 tracing::warn!(%error, "could not hand in a message");
                 MessageIn::Unavailable(STORE_FAILED)
@@ -429,7 +437,7 @@ impl Sessions for ServiceSessions {
         if !self.node.has_room() {
             return Err(FULL);
         }
-        self.node.session_opened();
+        self.node.socket_opened();
         let origin = self.origin(&request);
         // The id in the URL is no identity: two WebSockets may have the same.
         let session = SessionRef { key: SessionKey::random(), life: self.node.next_life() };

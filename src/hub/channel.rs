@@ -31,6 +31,23 @@ struct State {
     idle_since: Option<Instant>,
 }
 
+impl State {
+    /// Tells the followers that there is news.
+    fn tell(&mut self) {
+        let now = Instant::now();
+        for (_, follower) in &mut self.followers {
+            match follower.told {
+                None => {
+                    follower.told = Some(now);
+                    follower.mailbox.fresh(follower.slot);
+                }
+                Some(_) if follower.is_slow(self.ring.passed, now) => follower.mailbox.end_too_slow(),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 struct Follower {
     mailbox: Arc<Mailbox>,
     slot: u32,
@@ -124,18 +141,16 @@ impl Channel {
     /// Entries came from the store.
     pub(super) fn deliver(&self, epoch: Epoch, entries: &[Entry]) {
         let mut state = self.lock();
-        let State { ring, followers, .. } = &mut *state;
-        ring.append(epoch, entries);
-        let now = Instant::now();
-        for (_, follower) in followers.iter_mut() {
-            match follower.told {
-                None => {
-                    follower.told = Some(now);
-                    follower.mailbox.fresh(follower.slot);
-                }
-                Some(_) if follower.is_slow(ring.passed, now) => follower.mailbox.end_too_slow(),
-                Some(_) => {}
-            }
+        state.ring.append(epoch, entries);
+        state.tell();
+    }
+
+    /// The store says where the channel stands. If that is not what was heard, its followers have to read.
+    pub(super) fn notice(&self, head: Position) {
+        let mut state = self.lock();
+        if state.ring.epoch != Some(head.epoch) || state.ring.head < head.seq {
+            state.ring.forget(head);
+            state.tell();
         }
     }
 
@@ -203,9 +218,21 @@ impl Ring {
         }
     }
 
+    /// The channel stands at `head`, and what was heard does not reach there.
+    fn forget(&mut self, head: Position) {
+        self.entries.clear();
+        self.bytes = 0;
+        self.epoch = Some(head.epoch);
+        self.head = head.seq;
+    }
+
     fn after(&self, cursor: Position, bytes: usize, into: &mut impl Extend<Message>) -> Ahead {
-        if self.epoch != Some(cursor.epoch) || cursor.seq > self.head {
+        if self.epoch != Some(cursor.epoch) {
             return Ahead::Unknown;
+        }
+        if cursor.seq >= self.head {
+            // Ahead of what was heard: read from the store meanwhile.
+            return Ahead::Nothing;
         }
         let first = self.head - self.entries.len() as u64 + 1;
         if cursor.seq + 1 < first {
@@ -221,10 +248,7 @@ impl Ring {
             last.seq += 1;
             into.extend([message.clone()]);
         }
-        match last.seq == cursor.seq {
-            true => Ahead::Nothing,
-            false => Ahead::Messages { last, all: last.seq == self.head },
-        }
+        Ahead::Messages { last, all: last.seq == self.head }
     }
 
     fn bytes_after(&self, seq: u64) -> u64 {

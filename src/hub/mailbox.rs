@@ -9,7 +9,7 @@ use sockhop_transports::{CloseReason, Message};
 
 use super::channel::{Channel, FollowerId};
 use crate::id::ChannelName;
-use crate::store::Position;
+use crate::store::{Own, Position};
 
 /// The meeting point of whoever has news for a receiver and the receiver itself.
 #[derive(Default)]
@@ -22,8 +22,11 @@ struct State {
     follows: Vec<Slot>,
     /// Slots of `follows` whose channel has news.
     fresh: SmallVec<[u32; 4]>,
+    /// Frames of the session's own. Where the session lives in the store, such as came early: see `early_from`.
     own: VecDeque<Message>,
     own_bytes: usize,
+    /// Where `own` begins in the session's log in the store.
+    early_from: u64,
     end: Option<Ending>,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct News {
     pub(crate) fenced: bool,
     /// The node ends.
     pub(crate) draining: bool,
+    /// Frames of the session's own came early.
+    pub(crate) early: bool,
 }
 
 /// How a session that lives in the mailbox alone is over.
@@ -75,6 +80,9 @@ pub(crate) enum Drawn {
 
 /// Frames for which a mailbox keeps room while it is empty.
 const OWN_CAPACITY: usize = 64;
+
+/// Bytes of early frames that a mailbox keeps; what is more is read from the store.
+const EARLY_BYTES: usize = 64 * 1024;
 
 /// Why a frame was not put into a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +146,30 @@ impl Mailbox {
         })
     }
 
+    /// Frames that were appended to the session's log in the store, from index `from` on.
+    pub(crate) fn frames(&self, from: Own, frames: &[Message]) {
+        self.wake(|state| {
+            let weight = crate::store::size_of(frames);
+            if state.own.is_empty() {
+                state.early_from = from.0;
+            }
+            if from.0 != state.early_from + state.own.len() as u64 || state.own_bytes + weight > EARLY_BYTES {
+                // The store has them.
+                state.news.changed = true;
+                return;
+            }
+            state.own_bytes += weight;
+            state.own.extend(frames.iter().cloned());
+        });
+    }
+
+    /// Takes the frames that came early, and where they begin.
+    pub(crate) fn take_early(&self) -> (Own, VecDeque<Message>) {
+        let mut state = self.lock();
+        state.own_bytes = 0;
+        (Own(state.early_from), std::mem::take(&mut state.own))
+    }
+
     /// Ends the session after what waits; whether it was open.
     pub(crate) fn close(&self, reason: CloseReason) -> bool {
         self.wake(|state| {
@@ -175,7 +207,7 @@ impl Mailbox {
     pub(crate) fn listen(&self, cx: &Context<'_>) -> News {
         let mut state = self.lock();
         state.register(cx);
-        let news = state.news;
+        let news = News { early: !state.own.is_empty(), ..state.news };
         state.news.changed = false;
         news
     }

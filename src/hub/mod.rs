@@ -40,6 +40,14 @@ impl Hub {
         }
     }
 
+    /// The store says where a channel stands: entries before that may have been missed.
+    pub(crate) fn notice(&self, channel: &ChannelName, head: Position) {
+        let followed = self.lock().get(channel).map(Arc::clone);
+        if let Some(followed) = followed {
+            followed.notice(head);
+        }
+    }
+
     /// Follows a channel from `from` on, or from now on where `from` is `None`; where it then stands.
     pub(crate) async fn follow(
         &self,

@@ -50,6 +50,8 @@ pub(crate) struct HttpReceiver {
     reader: Reader,
     /// `None` once it is let go.
     presence: Option<Presence>,
+    /// The store has let the session go already.
+    released: bool,
     /// Frames of the session's own that were handed out.
     handed: Own,
     opening: Opening,
@@ -73,12 +75,7 @@ enum Opening {
 
 impl HttpReceiver {
     /// A receiver that holds its session, and what the attach said waits for it.
-    pub(crate) async fn new(
-        presence: Presence,
-        service: Arc<ServiceState>,
-        hold: Hold,
-        pending: Pending,
-    ) -> Result<Self, StoreError> {
+    pub(crate) async fn new(presence: Presence, service: Arc<ServiceState>, hold: Hold, pending: Pending) -> Self {
         let node = Arc::clone(&presence.node);
         node.registry.attached(presence.ticket, hold);
         if node.is_draining() {
@@ -90,9 +87,10 @@ impl HttpReceiver {
             service,
             reader,
             presence: Some(presence),
+            released: false,
             // Where `o` is due, the messages that wait come behind it.
             handed: pending.from.max(Own(1)),
-            opening: if pending.from == Own(0) { Opening::Due } else { Opening::Done },
+            opening: if pending.open { Opening::Due } else { Opening::Done },
             own: VecDeque::new(),
             closed: None,
             read_after_close: false,
@@ -100,9 +98,31 @@ impl HttpReceiver {
             look_again: false,
         };
         let limit = receiver.service.unread_limit;
-        follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await?;
+        if let Err(error) = follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await {
+            tracing::warn!(%error, "could not follow a session's channels");
+            receiver.look_again = true;
+        }
         receiver.apply(pending);
-        Ok(receiver)
+        receiver
+    }
+
+    /// The receiver that brings a new session's `o` and nothing else: the store has let the session go already.
+    pub(crate) fn released(presence: Presence, service: Arc<ServiceState>, hold: Hold) -> Self {
+        let reader = Reader::new(Arc::clone(&presence.node), Arc::clone(&presence.mailbox));
+        Self {
+            hold,
+            service,
+            reader,
+            presence: Some(presence),
+            released: true,
+            handed: Own(1),
+            opening: Opening::Due,
+            own: VecDeque::new(),
+            closed: None,
+            read_after_close: false,
+            looking: None,
+            look_again: false,
+        }
     }
 
     fn node(&self) -> Option<&Arc<NodeInner>> {
@@ -110,9 +130,27 @@ impl HttpReceiver {
     }
 
     fn apply(&mut self, pending: Pending) {
-        let handed = self.handed.0 - pending.from.0.max(1);
-        self.own = pending.messages.into_iter().skip(handed as usize).collect();
+        let from = pending.from.0.max(1);
+        let end = from + pending.messages.len() as u64;
+        // Frames that came early may reach beyond what the store knew when it was asked.
+        if end > self.handed.0 + self.own.len() as u64 {
+            let handed = self.handed.0.saturating_sub(from);
+            self.own = pending.messages.into_iter().skip(handed as usize).collect();
+        }
         self.closed = pending.closed;
+    }
+
+    /// Takes the frames that the store has sent along with its news.
+    fn take_early(&mut self) {
+        let (from, frames) = self.reader.mailbox.take_early();
+        if frames.is_empty() {
+            return;
+        }
+        let known = self.handed.0 + self.own.len() as u64;
+        match known.checked_sub(from.0) {
+            Some(twice) => self.own.extend(frames.into_iter().skip(twice as usize)),
+            None => self.look_again = true,
+        }
     }
 
     /// Looks at the store, then follows what the session is subscribed to.
@@ -185,6 +223,9 @@ impl Receiver for HttpReceiver {
                 return Poll::Ready(Next::Fenced);
             }
             self.look_again |= news.changed;
+            if news.early {
+                self.take_early();
+            }
             if self.look_again && self.looking.is_none() {
                 self.look_again = false;
                 self.looking = self.look();
@@ -226,6 +267,9 @@ impl Receiver for HttpReceiver {
 
     async fn release(mut self) -> Result<(), Fenced> {
         let Some(presence) = self.presence.take() else { return Err(Fenced) };
+        if self.released {
+            return Ok(());
+        }
         let channel =
             |follow: crate::hub::Follow| (follow.channel.name().clone(), follow.generation, follow.cursor);
         let channels = presence.mailbox.follows().into_iter().map(channel).collect();
@@ -244,6 +288,9 @@ impl Receiver for HttpReceiver {
 impl Drop for HttpReceiver {
     fn drop(&mut self) {
         let Some(presence) = self.presence.take() else { return };
+        if self.released {
+            return;
+        }
         let hold = self.hold;
         let node = Arc::clone(&presence.node);
         let losing = Arc::clone(&node);

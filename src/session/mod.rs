@@ -1,29 +1,31 @@
 //! Sessions as the application sees them, and how its handler is called for them.
 
+mod calls;
 mod http;
+mod outbox;
 mod reader;
 mod socket;
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Message, Texts};
+use sockhop_transports::{CloseReason, Message};
 
+pub(crate) use calls::{RunToEnd, Running, on_close, on_messages, on_open};
 pub(crate) use http::{HttpReceiver, Presence};
 pub(crate) use socket::LocalSocket;
 
+use self::calls::closed;
+use self::outbox::Outbox;
 use self::socket::Local;
 use crate::handler::Call;
 use crate::id::ChannelName;
 use crate::node::NodeInner;
 use crate::request::RequestInfo;
 use crate::service::ServiceState;
-use crate::store::{Ended, Gone, Origin, Push, SessionRef, StoreError, SubscribeError};
+use crate::store::{Gone, Origin, Push, SessionRef, StoreError, SubscribeError};
 
 /// One conversation with one client, as its handler sees it. Cloning is cheap, and a clone may be kept: once the
 /// session is over, its methods say so.
@@ -62,8 +64,9 @@ struct Inner {
 
 /// Where the session's state is.
 enum Place {
-    /// In the store: any node can go on with it.
-    Store,
+    /// In the store: any node can go on with it. What a handler call sends waits for the call's end, or for its first
+    /// pause.
+    Store(Outbox),
     /// Here: it is a WebSocket, and ends with its connection.
     Here(Local),
 }
@@ -134,7 +137,9 @@ impl Session {
     }
 
     /// Sends a message to this client. Resolves once it is sure to be delivered before any later one, unless the
-    /// session ends first.
+    /// session ends first. Within a handler call that is at once: what a call sends, and that it was made, is written
+    /// down in one step when it ends or waits for something, so a call that is repeated since its node died sends
+    /// nothing twice.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -142,7 +147,7 @@ impl Session {
         let message = message.into();
         match &self.0.place {
             Place::Here(local) => local.send([message], self.0.service.unread_limit),
-            Place::Store => self.push(vec![message]).await,
+            Place::Store(outbox) => outbox.send(self, vec![message]).await,
         }
     }
 
@@ -153,14 +158,18 @@ impl Session {
     pub async fn send_all(&self, messages: Vec<Message>) -> Result<(), SendError> {
         match &self.0.place {
             Place::Here(local) => local.send(messages, self.0.service.unread_limit),
-            Place::Store => self.push(messages).await,
+            Place::Store(outbox) => outbox.send(self, messages).await,
         }
     }
 
+    /// A push of these messages, within the limits of the service.
+    fn push_of(&self, messages: Vec<Message>) -> Push {
+        let service = &self.0.service;
+        Push { messages, limit: service.unread_limit, most_kept: service.most_kept() }
+    }
+
     async fn push(&self, messages: Vec<Message>) -> Result<(), SendError> {
-        let Inner { node, service, session, .. } = &*self.0;
-        let push = Push { messages, limit: service.unread_limit, most_kept: service.most_kept() };
-        match node.store.push(*session, push).await {
+        match self.0.node.store.push(self.0.session, self.push_of(messages)).await {
             Ok(None) => Ok(()),
             Ok(Some(ended)) => {
                 self.0.over.store(true, Ordering::Relaxed);
@@ -168,7 +177,10 @@ impl Session {
                 Err(SendError::TooSlow)
             }
             Err(Gone::Store(error)) => Err(error.into()),
-            Err(Gone::Over | Gone::Fenced) => Err(SendError::Over),
+            Err(Gone::Over | Gone::Fenced) => {
+                self.0.over.store(true, Ordering::Relaxed);
+                Err(SendError::Over)
+            }
         }
     }
 
@@ -191,14 +203,20 @@ impl Session {
                 local.mailbox().close(reason);
                 Ok(())
             }
-            Place::Store => match self.0.node.store.close(self.0.session, reason).await {
-                Ok(ended) => {
-                    ended.into_iter().for_each(|ended| self.0.node.spawn_on_close(ended));
-                    Ok(())
+            Place::Store(outbox) => {
+                match outbox.flush(self).await {
+                    Ok(()) | Err(SendError::Over | SendError::TooSlow) => {}
+                    Err(SendError::Store(error)) => return Err(error),
                 }
-                Err(Gone::Over | Gone::Fenced) => Ok(()),
-                Err(Gone::Store(error)) => Err(error),
-            },
+                match self.0.node.store.close(self.0.session, reason).await {
+                    Ok(ended) => {
+                        ended.into_iter().for_each(|ended| self.0.node.spawn_on_close(ended));
+                        Ok(())
+                    }
+                    Err(Gone::Over | Gone::Fenced) => Ok(()),
+                    Err(Gone::Store(error)) => Err(error),
+                }
+            }
         }
     }
 
@@ -212,7 +230,7 @@ impl Session {
         let most = service.max_subscriptions;
         match &self.0.place {
             Place::Here(local) => local.subscribe(node, channel, service.unread_limit, most).await,
-            Place::Store => {
+            Place::Store(_) => {
                 let heads = node.store.heads(std::slice::from_ref(channel)).await?;
                 let head = heads
                     .first()
@@ -233,7 +251,7 @@ impl Session {
                 local.unsubscribe(channel);
                 Ok(())
             }
-            Place::Store => match self.0.node.store.unsubscribe(self.0.session, channel).await {
+            Place::Store(_) => match self.0.node.store.unsubscribe(self.0.session, channel).await {
                 Ok(()) | Err(Gone::Over | Gone::Fenced) => Ok(()),
                 Err(Gone::Store(error)) => Err(error),
             },
@@ -279,7 +297,7 @@ impl Session {
         match &self.0.place {
             Place::Here(local) if local.mailbox().is_closed() => return Err(AttributeError::Over),
             Place::Here(_) => {}
-            Place::Store => match self.0.node.store.set_attribute(self.0.session, name, value.clone()).await {
+            Place::Store(_) => match self.0.node.store.set_attribute(self.0.session, name, value.clone()).await {
                 Ok(()) => {}
                 Err(Gone::Over | Gone::Fenced) => return Err(AttributeError::Over),
                 Err(Gone::Store(error)) => return Err(error.into()),
@@ -338,90 +356,3 @@ impl PartialEq for Session {
 }
 
 impl Eq for Session {}
-
-/// Runs the first handler call of a session in the store.
-pub(crate) async fn on_open(
-    node: Arc<NodeInner>,
-    service: Arc<ServiceState>,
-    origin: Arc<Origin>,
-    session: SessionRef,
-) {
-    let session = Session::new(node, service, origin, session, Place::Store, BTreeMap::new());
-    session.run(Call::Open).await;
-    finish(&session).await;
-}
-
-/// Runs the handler for messages to a session in the store.
-pub(crate) async fn on_messages(
-    node: Arc<NodeInner>,
-    service: Arc<ServiceState>,
-    origin: Arc<Origin>,
-    session: SessionRef,
-    attributes: BTreeMap<String, String>,
-    messages: Texts,
-) {
-    let session = Session::new(node, service, origin, session, Place::Store, attributes);
-    session.run(Call::Messages(messages)).await;
-    finish(&session).await;
-}
-
-async fn finish(session: &Session) {
-    let Inner { node, service, .. } = &*session.0;
-    if let Some(ended) = node.store.finish(session.identity()).await {
-        on_close(Arc::clone(node), Arc::clone(service), ended).await;
-    }
-}
-
-/// Runs the last handler call of a session in the store.
-pub(crate) async fn on_close(node: Arc<NodeInner>, service: Arc<ServiceState>, ended: Ended) {
-    let Ended { session, origin, attributes, reason } = ended;
-    let session = Session::new(node, service, origin, session, Place::Store, attributes);
-    closed(&session, &reason).await;
-}
-
-/// Tells log, counters and handler that a session is over.
-async fn closed(session: &Session, reason: &CloseReason) {
-    let Inner { node, service, .. } = &*session.0;
-    let (name, code, text) = (&service.name, reason.code(), reason.text());
-    let identity = session.identity();
-    if reason.is_limit() {
-        tracing::warn!(service = %name, session = ?identity, code, reason = ?text, remote = ?session.request().remote(), "session closed");
-    } else {
-        tracing::debug!(service = %name, session = ?identity, code, reason = ?text, "session closed");
-    }
-    node.session_closed(reason);
-    session.run(Call::Close(reason.clone())).await;
-}
-
-/// Work that goes on by itself when whoever waits for it goes away.
-pub(crate) struct RunToEnd {
-    work: Option<BoxFuture<'static, ()>>,
-    node: Arc<NodeInner>,
-}
-
-impl RunToEnd {
-    pub(crate) fn new(node: &Arc<NodeInner>, work: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { work: Some(Box::pin(work)), node: Arc::clone(node) }
-    }
-}
-
-impl Future for RunToEnd {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(work) = &mut self.work else { return Poll::Ready(()) };
-        let polled = work.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.work = None;
-        }
-        polled
-    }
-}
-
-impl Drop for RunToEnd {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.node.spawn(work);
-        }
-    }
-}

@@ -120,7 +120,7 @@ impl LocalSocket {
     fn local(&self) -> &Local {
         match &self.session.0.place {
             Place::Here(local) => local,
-            Place::Store => unreachable!("a socket's session is made with a local place"),
+            Place::Store(_) => unreachable!("a socket's session is made with a local place"),
         }
     }
 }
@@ -173,10 +173,12 @@ impl Drop for LocalSocket {
         let mailbox = &self.local().mailbox;
         mailbox.close(CloseReason::INTERRUPTED);
         Hub::unfollow_all(mailbox);
-        self.session.0.node.registry.leave_socket(self.present);
+        let node = &self.session.0.node;
+        node.registry.leave_socket(self.present);
+        node.socket_gone();
         if !self.told {
             // Its upgrade never came: the handler, which was not told of the session, need not hear of its end.
-            self.session.0.node.session_closed(&CloseReason::INTERRUPTED);
+            node.metrics.closed(&CloseReason::INTERRUPTED);
         }
     }
 }

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
 pub use memory::MemoryStore;
 pub use session::{
-    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Holder, Origin, Own, Pending, Push, Sent, SessionRef,
-    SubscribeError, Subscription, Takeover,
+    Attach, Attached, Begin, Begun, Ended, First, Gone, Hold, Holder, Origin, Own, Pending, Push, Sent,
+    SessionRef, SubscribeError, Subscription, Takeover, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -60,8 +60,14 @@ pub trait Store: Send + Sync + 'static {
     /// What a session's own log, subscriptions and state hold for its receiver, after what `own` says it was handed.
     async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone>;
 
-    /// Commits what was handed to the transport and lets the session go.
+    /// The client is known to have received all this: it is not kept any longer. The session stays held.
+    async fn commit(&self, hold: Hold, received: Sent) -> Result<(), Gone>;
+
+    /// Commits what was handed to the transport and lets the session go. Releasing twice is no error.
     async fn release(&self, hold: Hold, sent: Sent) -> Result<(), Gone>;
+
+    /// Lets a session go as if nothing had been handed to its receiver, of which its client may know nothing.
+    async fn disown(&self, hold: Hold) -> Result<(), Gone>;
 
     /// The client's connection was lost while it was attached: the session is over.
     async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone>;
@@ -90,12 +96,23 @@ pub trait Store: Send + Sync + 'static {
     /// Waits until no other handler call of the session is under way, and begins one for a client's messages.
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError>;
 
-    /// Ends the handler call that [`begin`](Self::begin), or the attach that created the session, began. When the
-    /// session was closed meanwhile, the caller has to run its `on_close`.
-    async fn finish(&self, session: SessionRef) -> Option<Ended>;
+    /// Ends the handler call that [`begin`](Self::begin), or the attach that created the session, began, and appends
+    /// what it has sent: both or neither. When the session was closed meanwhile, or is now since too much waits for its
+    /// client, the caller has to run its `on_close`. Of a call that another node has taken over, nothing is appended.
+    async fn finish(&self, session: SessionRef, turn: Turn, push: Push) -> Result<Option<Ended>, StoreError>;
 
-    /// Waits for sessions whose clients did not come back in time. They are gone; the caller runs their `on_close`.
-    async fn expired(&self) -> Vec<Ended>;
+    /// The `on_close` of an [`Ended`] has run: nobody has to run it again.
+    async fn closed(&self, session: SessionRef) -> Result<(), StoreError>;
+
+    /// Waits for sessions that are over for `node` to run their `on_close`: their clients did not come back in time, or
+    /// the node that had to run it is gone.
+    async fn expired(&self, node: NodeId) -> Vec<Ended>;
+
+    /// How many sessions `node` looks after. Over all nodes this sums up to the sessions that there are.
+    fn sessions(&self, node: NodeId) -> usize;
+
+    /// Why clients should not be sent to this node now; `None` where nothing speaks against it.
+    fn unready(&self, node: NodeId) -> Option<&'static str>;
 
     /// Sends a signal to a node.
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError>;
@@ -105,6 +122,15 @@ pub trait Store: Send + Sync + 'static {
 pub trait Inbox: Send + Sync + 'static {
     /// Entries of a channel that the node follows, in order.
     fn entries(&self, channel: &ChannelName, epoch: Epoch, entries: &[Entry]);
+
+    /// Where a channel that the node follows stands: some of its entries may never have been told.
+    fn head(&self, channel: &ChannelName, head: Position);
+
+    /// Frames that were appended to the log of a session which the node holds, from index `from` on.
+    fn frames(&self, hold: Hold, from: Own, frames: &[Message]);
+
+    /// The node could not renew its lease: other nodes may count it as dead, and its receivers have to end.
+    fn lapsed(&self);
 
     /// Something happened to a session, or another node asks.
     fn signal(&self, signal: Signal);
@@ -121,6 +147,8 @@ pub enum Signal {
     Ask(Hold, NodeId, u64),
     /// The answer to an `Ask`: whether it is.
     Answer(u64, bool),
+    /// The store says that this attachment is held here. If it is not, it was lost.
+    Check(Hold),
 }
 
 /// A store cannot be reached, or answered nonsense.

@@ -48,6 +48,19 @@ pub struct Origin {
     pub disconnect_delay: Duration,
 }
 
+/// One handler call of one session, as the store counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Turn(pub u64);
+
+/// What becomes of a session that an attach creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// The receiver holds it.
+    Held,
+    /// The receiver only brings `o`: the session is released at once, with that sent.
+    Released,
+}
+
 /// An attach.
 pub struct Attach<'a> {
     /// Whose session.
@@ -58,6 +71,11 @@ pub struct Attach<'a> {
     pub request: Option<RequestId>,
     /// Whether an attachment that holds the session is to lose it.
     pub takeover: Takeover,
+    /// What becomes of a new session.
+    pub first: First,
+    /// Of a session that can be resumed, which attempt of the client this is, from 1 on: a higher one takes the session
+    /// over, and gets `o` and all that it is not known to have.
+    pub attempt: Option<u64>,
     /// How the session begins if nobody knows it; `None` where there is no room for another.
     pub create: &'a (dyn Fn() -> Option<Origin> + Send + Sync),
 }
@@ -80,14 +98,18 @@ pub enum Takeover {
 /// What became of an attach.
 #[derive(Debug)]
 pub enum Attached {
-    /// Nobody knew the session: it is created and held, and its first handler call has begun.
-    Created(Hold, Arc<Origin>),
+    /// Nobody knew the session: it is created, and its first handler call has begun.
+    Created(Hold, Arc<Origin>, Turn),
     /// It is held.
     Held(Hold, Pending),
     /// Another attachment holds it.
     Busy(Holder),
     /// Nobody knew the session, and there is no room for it.
     Full,
+    /// The session was resumed by a later attempt.
+    Superseded,
+    /// Nobody knows the session that was to be resumed.
+    Gone,
 }
 
 /// A place in a session's own log: how many of its frames, the first of which is `o`, were handed out.
@@ -97,7 +119,9 @@ pub struct Own(pub u64);
 /// What waits for a receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Pending {
-    /// Where `messages` begins; 0 means that `o` comes before them.
+    /// `o` comes first: the session is new to its client, or resumed.
+    pub open: bool,
+    /// Where `messages` begins; 0 is `o`, which stands before the first of them.
     pub from: Own,
     /// The session's own messages.
     pub messages: Vec<Message>,
@@ -128,7 +152,7 @@ pub struct Sent {
 }
 
 /// Frames for a session's own log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Push {
     /// In order.
     pub messages: Vec<Message>,
@@ -193,6 +217,8 @@ pub enum Begun {
         origin: Arc<Origin>,
         /// Its attributes.
         attributes: BTreeMap<String, String>,
+        /// This call.
+        turn: Turn,
     },
     /// A call for the same request is done already.
     Done,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockhop::CloseReason;
 use sockhop::store::{
-    Attach, Attached, Begin, Begun, Gone, Own, Position, Push, Sent, Signal, SubscribeError, Takeover,
+    Attach, Attached, Begin, Begun, First, Gone, Own, Position, Push, Sent, Signal, SubscribeError, Takeover,
 };
 use tokio::time::timeout;
 
@@ -32,8 +32,15 @@ async fn without_room_nothing_is_created_but_known_sessions_are_held() {
         node.opened("known").await;
         let full = || None;
         for (id, known) in [("known", true), ("new", false)] {
-            let attach =
-                Attach { key: key(id), node: node.id, request: None, takeover: Takeover::Never, create: &full };
+            let attach = Attach {
+                key: key(id),
+                node: node.id,
+                request: None,
+                takeover: Takeover::Never,
+                first: First::Held,
+                attempt: None,
+                create: &full,
+            };
             let attached = store.attach(attach).await.unwrap();
             assert!(matches!((attached, known), (Attached::Held(..), true) | (Attached::Full, false)), "{id}");
         }
@@ -163,12 +170,12 @@ async fn on_close_waits_for_the_handler_call_under_way_and_is_given_once() {
     for store in stores() {
         let node = Node::join(&store);
         node.opened("s").await;
-        let Begun::Run { session, .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
+        let Begun::Run { session, turn, .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
         let (hold, _) = node.attach("s", None).await;
         assert!(store.lost(hold).await.unwrap().is_none());
-        let ended = store.finish(session).await.expect("whoever ends the call runs on_close");
+        let ended = node.finish(session, turn).await.expect("whoever ends the call runs on_close");
         assert_eq!(ended.reason, CloseReason::INTERRUPTED);
-        assert!(store.finish(session).await.is_none());
+        assert!(node.finish(session, turn).await.is_none());
 
         let session = node.opened("t").await;
         assert!(store.close(session, reason()).await.unwrap().is_some());
@@ -250,13 +257,13 @@ async fn requests_that_are_repeated_for_ever_do_not_let_a_session_grow() {
 async fn handler_calls_of_a_session_never_overlap() {
     for store in stores() {
         let node = Node::join(&store);
-        let Attached::Created(hold, _) = node.try_attach("s", None, Takeover::Never).await else { panic!() };
+        let Attached::Created(hold, _, turn) = node.try_attach("s", None, Takeover::Never).await else { panic!() };
         let mut waiting = Box::pin(store.begin(node.begin("s", None)));
         assert!(timeout(MOMENT, &mut waiting).await.is_err(), "on_open is under way");
-        assert!(store.finish(hold.session).await.is_none());
-        let Begun::Run { session, .. } = waiting.await.unwrap() else { panic!() };
+        assert!(node.finish(hold.session, turn).await.is_none());
+        let Begun::Run { session, turn, .. } = waiting.await.unwrap() else { panic!() };
         assert!(timeout(MOMENT, store.begin(node.begin("s", None))).await.is_err());
-        assert!(store.finish(session).await.is_none());
+        assert!(node.finish(session, turn).await.is_none());
         assert!(matches!(store.begin(node.begin("s", None)).await.unwrap(), Begun::Run { .. }));
     }
 }
@@ -266,10 +273,12 @@ async fn a_send_that_the_balancer_repeats_is_done_once() {
     for store in stores() {
         let node = Node::join(&store);
         node.opened("s").await;
-        let Begun::Run { session, .. } = store.begin(node.begin("s", Some("r1"))).await.unwrap() else { panic!() };
+        let Begun::Run { session, turn, .. } = store.begin(node.begin("s", Some("r1"))).await.unwrap() else {
+            panic!()
+        };
         let mut repeat = Box::pin(store.begin(node.begin("s", Some("r1"))));
         assert!(timeout(MOMENT, &mut repeat).await.is_err(), "the first is under way");
-        store.finish(session).await;
+        node.finish(session, turn).await;
         assert!(matches!(repeat.await.unwrap(), Begun::Done));
         assert!(matches!(store.begin(node.begin("s", Some("r2"))).await.unwrap(), Begun::Run { .. }));
         assert!(matches!(store.begin(node.begin("nobody", None)).await.unwrap(), Begun::Unknown));
@@ -283,12 +292,12 @@ async fn too_many_messages_in_a_second_close_the_session() {
         node.opened("s").await;
         let begin = |count| Begin { count, rate: Some(5), ..node.begin("s", None) };
         for _ in 0..2 {
-            let Begun::Run { session, .. } = store.begin(begin(5)).await.unwrap() else { panic!() };
-            store.finish(session).await;
+            let Begun::Run { session, turn, .. } = store.begin(begin(5)).await.unwrap() else { panic!() };
+            node.finish(session, turn).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let Begun::Run { session, .. } = store.begin(begin(4)).await.unwrap() else { panic!() };
-        store.finish(session).await;
+        let Begun::Run { session, turn, .. } = store.begin(begin(4)).await.unwrap() else { panic!() };
+        node.finish(session, turn).await;
         let Begun::TooMany(Some(ended)) = store.begin(begin(2)).await.unwrap() else { panic!() };
         assert_eq!(ended.reason, CloseReason::TOO_MANY_MESSAGES);
     }
@@ -313,12 +322,13 @@ async fn a_client_that_does_not_come_back_ends_its_session_once() {
         let node = Node::join(&store);
         let session = node.opened("s").await;
         tokio::time::sleep(DELAY - MOMENT).await;
-        let Begun::Run { .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
-        store.finish(session).await;
-        let ended = timeout(2 * MOMENT, store.expired()).await.expect("sends do not extend a session's life");
+        let Begun::Run { turn, .. } = store.begin(node.begin("s", None)).await.unwrap() else { panic!() };
+        node.finish(session, turn).await;
+        let ended =
+            timeout(2 * MOMENT, store.expired(node.id)).await.expect("sends do not extend a session's life");
         assert_eq!(ended.len(), 1);
         assert_eq!((ended[0].session, &ended[0].reason), (session, &CloseReason::CLIENT_GONE));
-        assert!(timeout(2 * DELAY, store.expired()).await.is_err(), "once");
+        assert!(timeout(2 * DELAY, store.expired(node.id)).await.is_err(), "once");
         node.open("s", None).await;
     }
 }
@@ -329,10 +339,10 @@ async fn an_attached_session_does_not_expire_and_a_released_one_starts_anew() {
         let node = Node::join(&store);
         node.opened("s").await;
         let (hold, _) = node.attach("s", None).await;
-        assert!(timeout(3 * DELAY, store.expired()).await.is_err());
+        assert!(timeout(3 * DELAY, store.expired(node.id)).await.is_err());
         store.release(hold, sent(1)).await.unwrap();
-        assert!(timeout(DELAY - MOMENT, store.expired()).await.is_err());
-        assert_eq!(timeout(2 * MOMENT, store.expired()).await.unwrap().len(), 1);
+        assert!(timeout(DELAY - MOMENT, store.expired(node.id)).await.is_err());
+        assert_eq!(timeout(2 * MOMENT, store.expired(node.id)).await.unwrap().len(), 1);
     }
 }
 
@@ -342,7 +352,7 @@ async fn a_closing_session_is_forgotten_without_another_on_close() {
         let node = Node::join(&store);
         let session = node.opened("s").await;
         store.close(session, reason()).await.unwrap();
-        assert!(timeout(2 * DELAY, store.expired()).await.is_err());
+        assert!(timeout(2 * DELAY, store.expired(node.id)).await.is_err());
         node.open("s", None).await;
     }
 }

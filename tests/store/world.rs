@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockhop::store::{
-    Attach, Attached, Begin, Entry, Epoch, Hold, Inbox, MemoryStore, Origin, Own, Pending, Publish, Push,
-    Retention, Sent, SessionRef, Signal, Store, Takeover,
+    Attach, Attached, Begin, Ended, Entry, Epoch, First, Hold, Inbox, MemoryStore, Origin, Own, Pending, Position,
+    Publish, Push, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, RequestId, RequestInfo, SessionKey};
 
@@ -35,6 +35,12 @@ impl Inbox for Heard {
         self.entries.lock().unwrap().extend(heard);
     }
 
+    fn head(&self, _channel: &ChannelName, _head: Position) {}
+
+    fn frames(&self, _hold: Hold, _from: Own, _frames: &[Message]) {}
+
+    fn lapsed(&self) {}
+
     fn signal(&self, signal: Signal) {
         self.signals.lock().unwrap().push(signal);
     }
@@ -60,7 +66,15 @@ impl Node {
     pub(crate) async fn try_attach(&self, id: &str, request: Option<&str>, takeover: Takeover) -> Attached {
         let create = || Some(origin());
         let request = request.map(RequestId::of);
-        let attach = Attach { key: key(id), node: self.id, request, takeover, create: &create };
+        let attach = Attach {
+            key: key(id),
+            node: self.id,
+            request,
+            takeover,
+            first: First::Held,
+            attempt: None,
+            create: &create,
+        };
         self.store.attach(attach).await.unwrap()
     }
 
@@ -75,8 +89,8 @@ impl Node {
     /// Attaches a session that nobody knows; its first handler call is done.
     pub(crate) async fn open(&self, id: &str, request: Option<&str>) -> Hold {
         match self.try_attach(id, request, Takeover::Never).await {
-            Attached::Created(hold, _) => {
-                assert!(self.store.finish(hold.session).await.is_none());
+            Attached::Created(hold, _, turn) => {
+                assert!(self.finish(hold.session, turn).await.is_none());
                 hold
             }
             other => panic!("not created: {other:?}"),
@@ -88,6 +102,11 @@ impl Node {
         let hold = self.open(id, None).await;
         self.store.release(hold, sent(1)).await.unwrap();
         hold.session
+    }
+
+    /// Ends a handler call that has sent nothing.
+    pub(crate) async fn finish(&self, session: SessionRef, turn: Turn) -> Option<Ended> {
+        self.store.finish(session, turn, push(&[])).await.unwrap()
     }
 
     pub(crate) fn begin(&self, id: &str, request: Option<&str>) -> Begin {

@@ -21,8 +21,9 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Holder, Inbox, Own, Pending, Position, Publish,
-    PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, shard_of,
+    Attach, Attached, Begin, Begun, Ended, First, Gone, Hold, Holder, Inbox, Own, Pending, Position, Publish,
+    PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, Turn,
+    shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -43,6 +44,8 @@ pub struct MemoryStore {
     channels: Mutex<HashMap<ChannelName, Arc<Mutex<Log>>>>,
     nodes: RwLock<HashMap<NodeId, Weak<dyn Inbox>>>,
     lives: AtomicU64,
+    /// Sessions that are not over.
+    open: Arc<AtomicUsize>,
     /// Sessions that wait for their deadline.
     timed: AtomicUsize,
     first_timed: Notify,
@@ -89,12 +92,6 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Sessions that the store knows, closing ones among them.
-    #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).records.len()).sum()
     }
 
     fn shard(&self, key: SessionKey) -> MutexGuard<'_, Shard> {
@@ -271,16 +268,26 @@ impl Store for MemoryStore {
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {
         let mut shard = self.shard(attach.key);
         match shard.records.entry(attach.key) {
+            MapEntry::Vacant(_) if attach.attempt.is_some_and(|attempt| attempt > 1) => Ok(Attached::Gone),
             MapEntry::Vacant(vacant) => {
                 let Some(origin) = (attach.create)() else { return Ok(Attached::Full) };
                 let life = self.lives.fetch_add(1, Ordering::Relaxed);
                 let origin = Arc::new(origin);
                 let session = SessionRef { key: attach.key, life };
-                let record = vacant.insert(Box::new(Record::new(session, Arc::clone(&origin), &attach)));
-                Ok(Attached::Created(record.hold(), origin))
+                let record =
+                    vacant.insert(Box::new(Record::new(session, Arc::clone(&origin), &attach, &self.open)));
+                let hold = record.hold();
+                if attach.first == First::Released {
+                    let sent = Sent { own: Own(1), channels: Vec::new() };
+                    // A session that is being made is held by nobody else.
+                    let _ = record.release(hold, sent, Instant::now());
+                    self.start_timer(&mut shard, attach.key);
+                }
+                Ok(Attached::Created(hold, origin, Turn(1)))
             }
             MapEntry::Occupied(mut known) => match known.get_mut().attach(&attach) {
                 Outcome::Busy(holder) => Ok(Attached::Busy(holder)),
+                Outcome::Superseded => Ok(Attached::Superseded),
                 Outcome::Held(hold, pending, fenced) => {
                     drop(shard);
                     if let Some(fenced) = fenced {
@@ -296,9 +303,20 @@ impl Store for MemoryStore {
         self.shard(hold.session.key).find(hold.session)?.pending(hold, own)
     }
 
+    async fn commit(&self, hold: Hold, received: Sent) -> Result<(), Gone> {
+        self.shard(hold.session.key).find(hold.session)?.commit(hold, received)
+    }
+
     async fn release(&self, hold: Hold, sent: Sent) -> Result<(), Gone> {
         let mut shard = self.shard(hold.session.key);
         shard.find(hold.session)?.release(hold, sent, Instant::now())?;
+        self.start_timer(&mut shard, hold.session.key);
+        Ok(())
+    }
+
+    async fn disown(&self, hold: Hold) -> Result<(), Gone> {
+        let mut shard = self.shard(hold.session.key);
+        shard.find(hold.session)?.disown(hold, Instant::now())?;
         self.start_timer(&mut shard, hold.session.key);
         Ok(())
     }
@@ -320,10 +338,7 @@ impl Store for MemoryStore {
     async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone> {
         let mut shard = self.shard(session.key);
         let record = shard.find(session)?;
-        let ended = match record.push(push)? {
-            true => record.end(CloseReason::TOO_SLOW),
-            false => None,
-        };
+        let ended = record.push(push)?;
         let holder = record.holder();
         drop(shard);
         self.changed(holder);
@@ -388,11 +403,12 @@ impl Store for MemoryStore {
                 let mut shard = self.shard(begin.key);
                 let Some(record) = shard.records.get_mut(&begin.key) else { return Ok(Begun::Unknown) };
                 match record.begin(begin.request, begin.count, begin.rate, Instant::now()) {
-                    Wish::Run => {
+                    Wish::Run(turn) => {
                         return Ok(Begun::Run {
                             session: record.session,
                             origin: Arc::clone(&record.origin),
                             attributes: record.attributes.clone(),
+                            turn,
                         });
                     }
                     Wish::Done => return Ok(Begun::Done),
@@ -412,14 +428,25 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn finish(&self, session: SessionRef) -> Option<Ended> {
+    async fn finish(&self, session: SessionRef, turn: Turn, push: Push) -> Result<Option<Ended>, StoreError> {
         let mut shard = self.shard(session.key);
-        let ended = shard.find(session).ok()?.finish();
+        let Ok(record) = shard.find(session) else { return Ok(None) };
+        let holder = if push.messages.is_empty() || !record.is_open() { None } else { record.holder() };
+        // The call still runs: an end by this push is given to whoever ends the call, which is now.
+        let too_slow = if record.is_open() { record.push(push).ok().flatten() } else { None };
+        let ended = too_slow.or(record.finish(turn));
         shard.ending.remove(&session.life);
-        ended
+        drop(shard);
+        self.changed(holder);
+        Ok(ended)
     }
 
-    async fn expired(&self) -> Vec<Ended> {
+    async fn closed(&self, _session: SessionRef) -> Result<(), StoreError> {
+        // Who runs an `on_close` dies with this store.
+        Ok(())
+    }
+
+    async fn expired(&self, _node: NodeId) -> Vec<Ended> {
         loop {
             if self.timed.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(TICK).await;
@@ -436,6 +463,16 @@ impl Store for MemoryStore {
         }
     }
 
+    fn sessions(&self, node: NodeId) -> usize {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        // Several nodes of one process: one of them looks after all.
+        if nodes.keys().min() == Some(&node) { self.open.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    fn unready(&self, _node: NodeId) -> Option<&'static str> {
+        None
+    }
+
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {
         self.tell(node, signal);
         Ok(())
@@ -444,7 +481,7 @@ impl Store for MemoryStore {
 
 impl std::fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemoryStore").field("sessions", &self.sessions()).finish_non_exhaustive()
+        f.debug_struct("MemoryStore").field("open", &self.open).finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sockhop_transports::{CloseReason, Message};
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use crate::id::{ChannelName, NodeId, RequestId};
 use crate::store::{
     Attach, Ended, Gone, Hold, Holder, Origin, Own, Pending, Position, Push, Sent, SessionRef, SubscribeError,
-    Subscription, Takeover,
+    Subscription, Takeover, Turn,
 };
 
 /// A session.
@@ -24,17 +25,25 @@ pub(super) struct Record {
     slot: Slot,
     /// The request of the newest attach: the same one again is the balancer's repeat.
     request: Option<RequestId>,
+    /// The client's newest attempt, of a session that can be resumed.
+    attempt: Option<u64>,
+    /// The request by which the session was resumed, while it is the newest.
+    reopening: Option<Option<RequestId>>,
     own: OwnLog,
     subscriptions: Vec<Subscribed>,
     generations: u64,
     pub(super) attributes: BTreeMap<String, String>,
-    turn: Turn,
+    calls: Calls,
+    /// Handler calls begun.
+    turns: u64,
     /// The request whose handler call was the last to be finished.
     done: Option<RequestId>,
     running: Option<RequestId>,
     rate: Rate,
     /// Whether an entry in the shard's timers stands for this session.
     pub(super) timed: bool,
+    /// How many sessions of the store are open.
+    open: Arc<AtomicUsize>,
 }
 
 enum Phase {
@@ -59,9 +68,9 @@ enum Slot {
 }
 
 /// Handler calls of one session never overlap.
-enum Turn {
+enum Calls {
     Idle,
-    Running { waiting: Option<Arc<Notify>> },
+    Running { turn: Turn, waiting: Option<Arc<Notify>> },
 }
 
 struct Subscribed {
@@ -101,6 +110,7 @@ pub(super) enum Outcome {
     /// Held; the holder that lost it, if there was one.
     Held(Hold, Pending, Option<Holder>),
     Busy(Holder),
+    Superseded,
 }
 
 /// What is lost with a client's connection.
@@ -112,7 +122,7 @@ pub(super) enum Lost {
 
 /// What became of a wish to call the handler.
 pub(super) enum Wish {
-    Run,
+    Run(Turn),
     Wait(Arc<Notify>),
     Done,
     Closed,
@@ -173,19 +183,29 @@ impl OwnLog {
 
 impl Record {
     /// A session that its first receiver holds, and whose first handler call runs.
-    pub(super) fn new(session: SessionRef, origin: Arc<Origin>, attach: &Attach<'_>) -> Self {
+    pub(super) fn new(
+        session: SessionRef,
+        origin: Arc<Origin>,
+        attach: &Attach<'_>,
+        open: &Arc<AtomicUsize>,
+    ) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
         Self {
+            open: Arc::clone(open),
             session,
             origin,
             phase: Phase::Open,
             attachment: 1,
             slot: Slot::Attached(attach.node),
             request: attach.request,
+            attempt: attach.attempt,
+            reopening: None,
             own: OwnLog::default(),
             subscriptions: Vec::new(),
             generations: 0,
             attributes: BTreeMap::new(),
-            turn: Turn::Running { waiting: None },
+            calls: Calls::Running { turn: Turn(1), waiting: None },
+            turns: 1,
             done: None,
             running: None,
             rate: Rate::default(),
@@ -212,15 +232,20 @@ impl Record {
     }
 
     pub(super) fn attach(&mut self, attach: &Attach<'_>) -> Outcome {
+        if attach.attempt < self.attempt {
+            return Outcome::Superseded;
+        }
+        let resumed = attach.attempt > self.attempt;
         let repeated = attach.request.is_some() && attach.request == self.request;
         let holder = self.holder();
         if let Some(holder) = holder
             && !repeated
+            && !resumed
             && attach.takeover != Takeover::From(holder.hold)
         {
             return Outcome::Busy(holder);
         }
-        if !repeated {
+        if !repeated && !resumed {
             self.own.receive();
             for subscription in &mut self.subscriptions {
                 subscription.received = subscription.sent;
@@ -230,7 +255,16 @@ impl Record {
         self.attachment += 1;
         self.request = attach.request;
         self.slot = Slot::Attached(attach.node);
-        Outcome::Held(self.hold(), self.snapshot(Own(self.own.received)), holder)
+        if resumed {
+            self.attempt = attach.attempt;
+            self.reopening = Some(attach.request);
+        } else if !repeated || self.reopening != Some(attach.request) {
+            self.reopening = None;
+        }
+        let mut pending = self.snapshot(Own(self.own.received));
+        // Also for the request that resumes a session, however often the balancer repeats it.
+        pending.open |= self.reopening.is_some();
+        Outcome::Held(self.hold(), pending, holder)
     }
 
     fn snapshot(&self, own: Own) -> Pending {
@@ -240,6 +274,7 @@ impl Record {
             cursor: subscribed.received,
         };
         Pending {
+            open: own == Own(0),
             from: own,
             messages: self.own.from(own).cloned().collect(),
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
@@ -256,8 +291,18 @@ impl Record {
         Ok(self.snapshot(own))
     }
 
-    pub(super) fn release(&mut self, hold: Hold, sent: Sent, now: Instant) -> Result<(), Gone> {
+    /// The client has received all this.
+    pub(super) fn commit(&mut self, hold: Hold, received: Sent) -> Result<(), Gone> {
         self.check(hold)?;
+        self.hand_out(received);
+        self.own.receive();
+        for subscription in &mut self.subscriptions {
+            subscription.received = subscription.sent;
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, sent: Sent) {
         self.own.hand(sent.own);
         self.own.sent = self.own.handed;
         for (channel, generation, position) in sent.channels {
@@ -266,10 +311,22 @@ impl Record {
                 subscribed.sent = position;
             }
         }
+    }
+
+    pub(super) fn release(&mut self, hold: Hold, sent: Sent, now: Instant) -> Result<(), Gone> {
+        self.check(hold)?;
+        self.hand_out(sent);
         if !self.is_open() {
             // What its channels had before the close was handed out: nothing more comes.
             self.subscriptions.clear();
         }
+        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
+        Ok(())
+    }
+
+    pub(super) fn disown(&mut self, hold: Hold, now: Instant) -> Result<(), Gone> {
+        self.check(hold)?;
+        self.own.rewind();
         self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
         Ok(())
     }
@@ -281,14 +338,16 @@ impl Record {
         Ok(if self.is_open() { Lost::Session(self.end(CloseReason::INTERRUPTED)) } else { Lost::Receiver })
     }
 
-    /// Appends to the session's own log; whether that was too much for it.
-    pub(super) fn push(&mut self, push: Push) -> Result<bool, Gone> {
+    /// Appends to the session's own log, which ends the session where it is too much.
+    pub(super) fn push(&mut self, push: Push) -> Result<Option<Ended>, Gone> {
         if !self.is_open() {
             return Err(Gone::Over);
         }
-        let waits = self.own.unread > 0;
+        // A message for which nothing waits is taken whatever its size.
+        let waits = self.own.unread > 0 || push.messages.len() > 1;
         self.own.push(push.messages);
-        Ok(waits && self.own.unread > push.limit || self.own.kept > push.most_kept)
+        let too_much = waits && self.own.unread > push.limit || self.own.kept > push.most_kept;
+        Ok(if too_much { self.end(CloseReason::TOO_SLOW) } else { None })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -307,7 +366,8 @@ impl Record {
             self.own.unread = 0;
             self.subscriptions.clear();
         }
-        let idle = matches!(self.turn, Turn::Idle);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        let idle = matches!(self.calls, Calls::Idle);
         let on_close = if idle { OnClose::Given } else { OnClose::Owed };
         self.phase = Phase::Closed { reason, on_close };
         idle.then(|| self.ended()).flatten()
@@ -373,19 +433,24 @@ impl Record {
         if repeats(self.done) {
             return Wish::Done;
         }
-        if let Turn::Running { waiting } = &mut self.turn {
+        if let Calls::Running { waiting, .. } = &mut self.calls {
             return Wish::Wait(Arc::clone(waiting.get_or_insert_default()));
         }
         if rate.is_some_and(|rate| !self.rate.admit(count, rate, now)) {
             return Wish::TooMany;
         }
-        self.turn = Turn::Running { waiting: None };
+        self.turns += 1;
+        let turn = Turn(self.turns);
+        self.calls = Calls::Running { turn, waiting: None };
         self.running = request;
-        Wish::Run
+        Wish::Run(turn)
     }
 
-    pub(super) fn finish(&mut self) -> Option<Ended> {
-        if let Turn::Running { waiting: Some(waiting) } = std::mem::replace(&mut self.turn, Turn::Idle) {
+    pub(super) fn finish(&mut self, turn: Turn) -> Option<Ended> {
+        if !matches!(self.calls, Calls::Running { turn: running, .. } if running == turn) {
+            return None;
+        }
+        if let Calls::Running { waiting: Some(waiting), .. } = std::mem::replace(&mut self.calls, Calls::Idle) {
             waiting.notify_waiters();
         }
         if let Some(request) = self.running.take() {

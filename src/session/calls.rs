@@ -1,0 +1,154 @@
+//! How the handler is called for sessions in the store.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use sockhop_transports::{CloseReason, Texts};
+
+use super::{Inner, Outbox, Place, SendError, Session};
+use crate::handler::Call;
+use crate::node::NodeInner;
+use crate::service::ServiceState;
+use crate::store::{Ended, Origin, SessionRef, StoreError, Turn};
+
+/// Runs the first handler call of a session in the store.
+pub(crate) async fn on_open(
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
+    origin: Arc<Origin>,
+    session: SessionRef,
+    turn: Turn,
+) {
+    let place = Place::Store(Outbox::collecting());
+    let session = Session::new(node, service, origin, session, place, BTreeMap::new());
+    run(&session, Call::Open).await;
+    if let Err(error) = finish(&session, turn).await {
+        tracing::warn!(%error, "could not write down what a handler call has sent");
+    }
+}
+
+/// A handler call for messages to a session in the store, begun.
+pub(crate) struct Running {
+    pub(crate) session: SessionRef,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) turn: Turn,
+}
+
+/// Runs the handler for messages to a session in the store.
+///
+/// # Errors
+/// The store did not say that it wrote down the call's end: the call may be made again.
+pub(crate) async fn on_messages(
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
+    running: Running,
+    messages: Texts,
+) -> Result<(), StoreError> {
+    let Running { session, origin, attributes, turn } = running;
+    let place = Place::Store(Outbox::collecting());
+    let session = Session::new(node, service, origin, session, place, attributes);
+    run(&session, Call::Messages(messages)).await;
+    finish(&session, turn).await
+}
+
+/// Runs the handler. Whenever it waits, what it has sent is written down.
+async fn run(session: &Session, call: Call) {
+    let Place::Store(outbox) = &session.0.place else { return };
+    let mut call = session.run(call);
+    let mut flush: Option<BoxFuture<'_, Result<(), SendError>>> = None;
+    std::future::poll_fn(|cx| {
+        if call.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        loop {
+            match &mut flush {
+                // An error is for the call's later sends, and its end, to meet.
+                Some(flushing) => match flushing.as_mut().poll(cx) {
+                    Poll::Ready(_) => flush = None,
+                    Poll::Pending => return Poll::Pending,
+                },
+                None if outbox.poll_collected(cx) => flush = Some(Box::pin(outbox.flush(session))),
+                None => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    if let Some(flush) = flush {
+        let _ = flush.await;
+    }
+}
+
+async fn finish(session: &Session, turn: Turn) -> Result<(), StoreError> {
+    let Inner { node, service, place, .. } = &*session.0;
+    let Place::Store(outbox) = place else { return Ok(()) };
+    let push = session.push_of(outbox.end().await);
+    if let Some(ended) = node.store.finish(session.identity(), turn, push).await? {
+        on_close(Arc::clone(node), Arc::clone(service), ended).await;
+    }
+    Ok(())
+}
+
+/// Runs the last handler call of a session in the store.
+pub(crate) async fn on_close(node: Arc<NodeInner>, service: Arc<ServiceState>, ended: Ended) {
+    let Ended { session, origin, attributes, reason } = ended;
+    let place = Place::Store(Outbox::default());
+    let session = Session::new(node, service, origin, session, place, attributes);
+    closed(&session, &reason).await;
+    let Inner { node, session, .. } = &*session.0;
+    if let Err(error) = node.store.closed(*session).await {
+        tracing::warn!(%error, "could not write down that a session's end was handled");
+    }
+}
+
+/// Tells log, counters and handler that a session is over.
+pub(super) async fn closed(session: &Session, reason: &CloseReason) {
+    let Inner { node, service, .. } = &*session.0;
+    let (name, code, text) = (&service.name, reason.code(), reason.text());
+    let identity = session.identity();
+    if reason.is_limit() {
+        tracing::warn!(service = %name, session = ?identity, code, reason = ?text, remote = ?session.request().remote(), "session closed");
+    } else {
+        tracing::debug!(service = %name, session = ?identity, code, reason = ?text, "session closed");
+    }
+    node.metrics.closed(reason);
+    session.run(Call::Close(reason.clone())).await;
+}
+
+/// Work that goes on by itself when whoever waits for it goes away.
+pub(crate) struct RunToEnd<T: Send + 'static> {
+    work: Option<BoxFuture<'static, T>>,
+    node: Arc<NodeInner>,
+}
+
+impl<T: Send + 'static> RunToEnd<T> {
+    pub(crate) fn new(node: &Arc<NodeInner>, work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self { work: Some(Box::pin(work)), node: Arc::clone(node) }
+    }
+}
+
+impl<T: Send + 'static> Future for RunToEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        // Never asked again once it is done, as no future is.
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let polled = work.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for RunToEnd<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.node.spawn(async move { drop(work.await) });
+        }
+    }
+}
