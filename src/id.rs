@@ -86,6 +86,14 @@ impl NodeId {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
 }
 
 impl fmt::Display for NodeId {
@@ -117,6 +125,15 @@ impl SessionKey {
         Self(rand::random())
     }
 
+    /// All of the hash, for keys in a store.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// A number spread evenly over keys: which bucket or shard a session belongs to.
     #[must_use]
     pub fn bucket(&self) -> u16 {
@@ -146,6 +163,10 @@ impl RequestId {
     #[must_use]
     pub fn of(header: &str) -> Self {
         Self(digest(&[header]))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 }
 

@@ -219,6 +219,8 @@ impl Node {
         inner.stop.cancel();
         inner.tasks.close();
         let finished = tokio::time::timeout_at(deadline, inner.tasks.wait()).await.is_ok();
+        // Not before: who has left is taken for dead, and what it holds is taken over.
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, inner.store.leave(inner.id)).await;
         DrainReport { cut: if finished { 0 } else { inner.tasks.len() } }
     }
 }
@@ -242,6 +244,8 @@ impl std::fmt::Debug for Node {
 const DRAIN_BATCHES: usize = 20;
 /// How often idle channels and receivers that do not keep up are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long saying goodbye may take: a lease that is not given up ends by itself.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long another node may take to say whether a receiver is there.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -355,9 +359,10 @@ impl NodeInner {
     fn check(self: &Arc<Self>, hold: Hold) {
         let node = Arc::clone(self);
         self.spawn(async move {
-            if !node.registry.stays(hold, None).await
-                && let Err(Gone::Store(error)) = node.store.disown(hold).await
-            {
+            if node.registry.stays(hold, None).await {
+                // As good a moment as any to see what was never told.
+                node.registry.changed(hold);
+            } else if let Err(Gone::Store(error)) = node.store.disown(hold).await {
                 tracing::warn!(%error, "could not let go a session whose receiver is gone");
             }
         });
@@ -393,6 +398,10 @@ impl Inbox for NodeInner {
 
     fn frames(&self, hold: Hold, from: Own, frames: &[Message]) {
         self.registry.frames(hold, from, frames);
+    }
+
+    fn missed(&self) {
+        self.registry.changed_all();
     }
 
     fn lapsed(&self) {

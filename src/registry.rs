@@ -94,6 +94,13 @@ impl Registry {
         }
     }
 
+    /// All sessions that are held here may have news.
+    pub(crate) fn changed_all(&self) {
+        for shard in &self.shards {
+            lock(shard).values().flatten().for_each(|present| present.mailbox.changed());
+        }
+    }
+
     /// Ends all HTTP receivers unwritten.
     pub(crate) fn fence_all(&self) {
         for shard in &self.shards {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
 use sockhop_transports::Transport;
 
 /// What is known of the request that opened a session. The session id, which authorises, is not in it.
@@ -13,13 +14,45 @@ use sockhop_transports::Transport;
 /// format!("{} from {:?}, {:?}", request.transport(), request.remote(), request.header("user-agent"))
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestInfo {
+    #[serde(rename = "t")]
     transport: Transport,
+    #[serde(rename = "p")]
     path: Box<str>,
+    #[serde(rename = "q")]
     query: Box<str>,
+    #[serde(rename = "h", with = "headers")]
     headers: Box<[(HeaderName, HeaderValue)]>,
+    #[serde(rename = "a")]
     remote: Option<SocketAddr>,
+}
+
+/// Headers as a store keeps them: names and values as text, each byte of a value one character.
+mod headers {
+    use http::{HeaderName, HeaderValue};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        headers: &[(HeaderName, HeaderValue)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = |value: &HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect::<String>();
+        serializer.collect_seq(headers.iter().map(|(name, value)| (name.as_str(), text(value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Box<[(HeaderName, HeaderValue)]>, D::Error> {
+        let pairs = Vec::<(String, String)>::deserialize(deserializer)?;
+        let header = |(name, value): (String, String)| {
+            let bytes: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            let value = HeaderValue::from_bytes(&bytes.ok_or_else(|| D::Error::custom("no header value"))?);
+            Ok((name.parse().map_err(D::Error::custom)?, value.map_err(D::Error::custom)?))
+        };
+        pairs.into_iter().map(header).collect()
+    }
 }
 
 /// Headers that are kept unless the service says otherwise: those by which applications tell clients apart.

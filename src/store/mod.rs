@@ -9,6 +9,7 @@
 
 mod channel;
 pub mod memory;
+pub mod redis;
 mod session;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::sync::Weak;
 
 use async_trait::async_trait;
 
+pub use self::redis::{InvalidStoreUrl, RedisStore, RedisStoreBuilder};
 pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
 pub use memory::MemoryStore;
 pub use session::{
@@ -35,6 +37,9 @@ pub trait Store: Send + Sync + 'static {
     /// The node ends: closes the sessions that cannot go on without it, with `reason`, and hands back those whose
     /// `on_close` the caller has to run. A store that outlives its nodes hands back nothing.
     async fn retire(&self, node: NodeId, reason: CloseReason) -> Vec<Ended>;
+
+    /// The node has ended: what it still holds is anybody's.
+    async fn leave(&self, node: NodeId);
 
     /// Appends messages to a channel.
     ///
@@ -128,6 +133,9 @@ pub trait Inbox: Send + Sync + 'static {
 
     /// Frames that were appended to the log of a session which the node holds, from index `from` on.
     fn frames(&self, hold: Hold, from: Own, frames: &[Message]);
+
+    /// Signals and frames may have been lost: receivers have to look.
+    fn missed(&self);
 
     /// The node could not renew its lease: other nodes may count it as dead, and its receivers have to end.
     fn lapsed(&self);

@@ -39,6 +39,8 @@ impl Inbox for Heard {
 
     fn frames(&self, _hold: Hold, _from: Own, _frames: &[Message]) {}
 
+    fn missed(&self) {}
+
     fn lapsed(&self) {}
 
     fn signal(&self, signal: Signal) {

@@ -93,6 +93,16 @@ impl CloseReason {
         Ok(Self { code, text })
     }
 
+    /// A reason that was given before, on whatever node: no checks, but the text is cut to what a frame holds.
+    #[must_use]
+    pub fn from_parts(code: u16, mut text: String) -> Self {
+        if text.len() > Self::MAX_TEXT {
+            let end = (0..=Self::MAX_TEXT).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
+        }
+        Self { code, text: Cow::Owned(text) }
+    }
+
     /// The numeric code.
     #[must_use]
     pub fn code(&self) -> u16 {

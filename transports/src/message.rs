@@ -52,6 +52,25 @@ impl Message {
         Self(Arc::new(Encoded { frame: frame.into(), forms: OnceLock::new() }))
     }
 
+    /// A message whose frame was encoded elsewhere, by [`Message::frame`]; `None` if it is no such frame.
+    ///
+    /// ```
+    /// use sockhop_transports::Message;
+    ///
+    /// let message = Message::new("hello");
+    /// assert_eq!(Message::from_frame(message.frame()), Some(message));
+    /// assert_eq!(Message::from_frame("a[1]".into()), None);
+    /// ```
+    #[must_use]
+    pub fn from_frame(frame: Bytes) -> Option<Self> {
+        let quoted = frame.strip_prefix(HEAD)?.strip_suffix(TAIL)?;
+        let is_string = quoted.first() == Some(&b'"');
+        // Read once here, so that whoever unquotes it may rely on it.
+        let sound = is_string && serde_json::from_slice::<serde::de::IgnoredAny>(quoted).is_ok();
+        (sound && std::str::from_utf8(quoted).is_ok())
+            .then(|| Self(Arc::new(Encoded { frame, forms: OnceLock::new() })))
+    }
+
     /// The frame `a["…"]`.
     #[must_use]
     pub fn frame(&self) -> Bytes {
@@ -105,8 +124,9 @@ impl Message {
     /// The text, shared: what a raw WebSocket writes.
     pub(crate) fn text_bytes(&self) -> &Bytes {
         self.forms().text.get_or_init(|| {
-            let text: String = serde_json::from_slice(self.quoted()).expect("the message was quoted as JSON");
-            Bytes::from(text)
+            let text: Result<String, _> = serde_json::from_slice(self.quoted());
+            // Only a frame from elsewhere can hold what is no text, such as half a surrogate pair.
+            Bytes::from(text.unwrap_or_else(|_| String::from_utf8_lossy(self.quoted()).into_owned()))
         })
     }
 

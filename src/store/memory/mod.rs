@@ -8,7 +8,7 @@ mod record;
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry as MapEntry;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
     channels: Mutex<HashMap<ChannelName, Arc<Mutex<Log>>>>,
     nodes: RwLock<HashMap<NodeId, Weak<dyn Inbox>>>,
+    /// Nodes that are about to leave.
+    retired: Mutex<HashSet<NodeId>>,
     lives: AtomicU64,
     /// Sessions that are not over.
     open: Arc<AtomicUsize>,
@@ -196,11 +198,10 @@ impl Store for MemoryStore {
 
     async fn retire(&self, node: NodeId, reason: CloseReason) -> Vec<Ended> {
         let last = {
-            let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-            nodes.keys().all(|known| *known == node) || {
-                nodes.remove(&node);
-                false
-            }
+            let mut retired = lock(&self.retired);
+            retired.insert(node);
+            let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+            nodes.keys().all(|known| retired.contains(known))
         };
         let mut ended = Vec::new();
         if last {
@@ -217,6 +218,14 @@ impl Store for MemoryStore {
             }
         }
         ended
+    }
+
+    async fn leave(&self, node: NodeId) {
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
+        lock(&self.retired).remove(&node);
+        for log in lock(&self.channels).values() {
+            lock(log).followers.remove(&node);
+        }
     }
 
     async fn publish(&self, publish: Publish<'_>) -> Result<Published, PublishError> {

@@ -1,0 +1,248 @@
+//! Channels in Redis, and their group commit.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use smallvec::SmallVec;
+use sockhop_transports::Message;
+use tokio::sync::oneshot;
+
+use super::keys::ChannelKeys;
+use super::link::Link;
+use super::reply::Reply;
+use super::run::Failure;
+use super::script::{self, arguments};
+use super::{Inner, entries};
+use crate::id::ChannelName;
+use crate::store::{
+    Batch, Epoch, Position, Publish, PublishError, Published, Retention, Slice, StoreError, size_of,
+};
+
+/// How long the head of a channel outlives its entries: longer than any session may be away.
+const HEAD_TTL: Duration = Duration::from_secs(3600);
+
+/// Messages on their way into channels.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<HashMap<ChannelName, Lane>>);
+
+/// What waits to be published to one channel, while a batch is under way.
+#[derive(Default)]
+struct Lane {
+    waiting: Vec<Waiting>,
+    weight: usize,
+}
+
+/// One publish among those of a batch.
+struct Waiting {
+    messages: SmallVec<[Message; 1]>,
+    retention: Retention,
+    answer: oneshot::Sender<Result<Published, PublishError>>,
+}
+
+/// Bytes that may wait for one channel; and that one batch takes, at least one publish.
+const MOST_WAITING: usize = 16 * 1024 * 1024;
+const BATCH: usize = 256 * 1024;
+
+impl Inner {
+    fn head_ttl(retention: &Retention) -> u64 {
+        (HEAD_TTL + retention.age).as_millis() as u64
+    }
+
+    pub(super) async fn publish(self: &Arc<Self>, publish: Publish<'_>) -> Result<Published, PublishError> {
+        if let Some(batch) = publish.batch {
+            let keys = self.keys.channel(publish.channel);
+            return self.publish_batch(&keys, publish.messages.iter(), &publish.retention, batch).await;
+        }
+        let (answer, published) = oneshot::channel();
+        let waiting = Waiting { messages: publish.messages.into(), retention: publish.retention, answer };
+        let weight = size_of(publish.messages);
+        let begins = {
+            let mut lanes = self.lanes.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let begins = !lanes.contains_key(publish.channel);
+            let lane = lanes.entry(publish.channel.clone()).or_default();
+            if lane.weight > 0 && lane.weight + weight > MOST_WAITING {
+                let reason = "channel: too much waits to be published".to_owned();
+                return Err(PublishError::Refused(StoreError { operation: "publish", reason }));
+            }
+            lane.weight += weight;
+            lane.waiting.push(waiting);
+            begins
+        };
+        if begins {
+            tokio::spawn(Arc::clone(self).run_lane(publish.channel.clone()));
+        }
+        let gone = || StoreError { operation: "publish", reason: "channel: the process ends".to_owned() };
+        published.await.unwrap_or_else(|_| Err(PublishError::Unknown(gone())))
+    }
+
+    /// Publishes what waits for a channel, a batch at a time, until nothing does.
+    async fn run_lane(self: Arc<Self>, channel: ChannelName) {
+        let keys = self.keys.channel(&channel);
+        while let Some(batch) = self.lanes.take(&channel) {
+            let retention = batch.last().map_or_else(Retention::default, |last| last.retention);
+            let name = Batch { node: self.own, number: self.batches.fetch_add(1, Ordering::Relaxed) };
+            let messages = batch.iter().flat_map(|waiting| &waiting.messages);
+            let published = self.publish_batch(&keys, messages, &retention, name).await;
+            let mut seq = published.as_ref().map_or(0, |published| published.last.seq - published.count);
+            for waiting in batch {
+                let count = waiting.messages.len() as u64;
+                seq += count;
+                let answer = published.clone().map(|all| Published { last: Position { seq, ..all.last }, count });
+                // Whoever does not wait any more does not want to know.
+                let _ = waiting.answer.send(answer);
+            }
+        }
+    }
+
+    async fn publish_batch(
+        &self,
+        keys: &ChannelKeys,
+        messages: impl Iterator<Item = &Message> + Clone,
+        retention: &Retention,
+        batch: Batch,
+    ) -> Result<Published, PublishError> {
+        let count = messages.clone().count() as u64;
+        let (entries, weight) = entries::encode(messages);
+        let (epoch, node) = (rand::random::<[u8; 8]>(), batch.node.to_bytes());
+        let ttl = Self::head_ttl(retention);
+        let command = |link: &Link| {
+            let arguments = arguments![
+                &keys.inbox,
+                &entries[..],
+                count,
+                &epoch,
+                &link.run,
+                ttl,
+                &node,
+                batch.number,
+                retention.entries,
+                retention.bytes,
+                retention.age.as_millis() as u64,
+                weight,
+            ];
+            script::PUBLISH.command(&keys.keys, &arguments)
+        };
+        let answer =
+            self.runner.run(keys.slot, &script::PUBLISH, command).await.map_err(|failure| match failure {
+                Failure::Refused(error) => PublishError::Refused(error),
+                Failure::Unknown(error) => PublishError::Unknown(error),
+            })?;
+        let last = read_position("publish", answer).map_err(PublishError::Unknown)?;
+        Ok(Published { last, count })
+    }
+
+    pub(super) async fn read(
+        &self,
+        channel: &ChannelName,
+        after: Position,
+        bytes: usize,
+    ) -> Result<Slice, StoreError> {
+        let keys = self.keys.channel(channel);
+        let epoch = after.epoch.0.to_be_bytes();
+        let answer = self
+            .runner
+            .run_plain(keys.slot, &script::READ, &keys.keys, &arguments![&epoch, after.seq, bytes])
+            .await?;
+        let mut reply = Reply::new("read", answer)?;
+        let epoch = Epoch(reply.some_id()?.map_or(0, u64::from_be_bytes));
+        if reply.text()? == "gap" {
+            return Ok(Slice { epoch, entries: Vec::new(), gap: true });
+        }
+        let mut elements = reply.list()?;
+        let (mut slice, mut left) = (Vec::new(), bytes);
+        while elements.has_more() {
+            let Some(entries) = entries::decode(elements.bytes()?) else { return elements.error() };
+            for entry in entries.into_iter().filter(|entry| entry.seq > after.seq) {
+                let weight = entry.message.weight();
+                let follows = slice.last().is_none_or(|last: &crate::store::Entry| entry.seq == last.seq + 1);
+                if !follows || slice.is_empty() && entry.seq != after.seq + 1 {
+                    return Ok(Slice { epoch, entries: Vec::new(), gap: true });
+                }
+                if !slice.is_empty() && weight > left {
+                    return Ok(Slice { epoch, entries: slice, gap: false });
+                }
+                left = left.saturating_sub(weight);
+                slice.push(entry);
+            }
+        }
+        Ok(Slice { epoch, entries: slice, gap: false })
+    }
+
+    fn head_command(keys: &ChannelKeys, link: &Link) -> Cmd {
+        let epoch = rand::random::<[u8; 8]>();
+        let ttl = Self::head_ttl(&Retention::default());
+        script::HEAD.command(&keys.keys, &arguments![&epoch, &link.run, ttl])
+    }
+
+    pub(super) async fn head(&self, channel: &ChannelName) -> Result<Position, StoreError> {
+        let keys = self.keys.channel(channel);
+        let command = |link: &Link| Self::head_command(&keys, link);
+        read_position("head", self.runner.run(keys.slot, &script::HEAD, command).await?)
+    }
+
+    /// The heads of many channels, in one go for each server. What could not be learnt is left out.
+    pub(super) async fn all_heads(&self, channels: Vec<ChannelName>) -> Vec<(ChannelName, Position)> {
+        /// Commands that go out at once.
+        const MOST: usize = 500;
+        let map = self.runner.servers.map();
+        let mut heads = Vec::with_capacity(channels.len());
+        for server in map.servers() {
+            let Some(link) = server.link() else { continue };
+            let here: Vec<_> = channels
+                .iter()
+                .map(|channel| (channel, self.keys.channel(channel)))
+                .filter(|(_, keys)| map.server(keys.slot).is_some_and(|owner| Arc::ptr_eq(owner, &server)))
+                .collect();
+            for some in here.chunks(MOST) {
+                let mut ask = redis::pipe();
+                ask.ignore_errors();
+                for (_, keys) in some {
+                    ask.add_command(Self::head_command(keys, &link));
+                }
+                let Ok(answers) = link.send_all(&ask, some.len()).await else { break };
+                for ((channel, _), answer) in some.iter().zip(answers) {
+                    if let Ok(position) = read_position("head", answer) {
+                        heads.push(((*channel).clone(), position));
+                    }
+                }
+            }
+        }
+        heads
+    }
+}
+
+impl Lanes {
+    /// The next batch for a channel; if there is none, the lane is given up.
+    fn take(&self, channel: &ChannelName) -> Option<Vec<Waiting>> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = lanes.get_mut(channel)?;
+        if lane.waiting.is_empty() {
+            lanes.remove(channel);
+            return None;
+        }
+        let mut weight = 0;
+        let mut count = 0;
+        for waiting in &lane.waiting {
+            let more = size_of(&waiting.messages);
+            if count > 0 && weight + more > BATCH {
+                break;
+            }
+            weight += more;
+            count += 1;
+        }
+        lane.weight -= weight;
+        Some(if count == lane.waiting.len() {
+            std::mem::take(&mut lane.waiting)
+        } else {
+            lane.waiting.drain(..count).collect()
+        })
+    }
+}
+
+fn read_position(operation: &'static str, answer: Value) -> Result<Position, StoreError> {
+    let mut reply = Reply::new(operation, answer)?;
+    Ok(Position { epoch: Epoch(u64::from_be_bytes(reply.id()?)), seq: reply.count()? })
+}

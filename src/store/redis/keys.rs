@@ -1,0 +1,156 @@
+//! The names of keys and Pub/Sub channels. What one script touches shares a hash tag, so that it shares a slot.
+
+use std::fmt::Write;
+
+use crate::id::{ChannelName, NodeId, SessionKey};
+
+/// Sessions hash into so many buckets, each with its deadlines.
+pub(super) const BUCKETS: u16 = 1024;
+/// Hash slots of a cluster (Redis Cluster Specification, "Key distribution model").
+pub(super) const SLOTS: u16 = 16_384;
+
+/// Names keys below a prefix.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+/// The keys of one channel: its head, its log, and the Pub/Sub channel that carries its entries.
+pub(super) struct ChannelKeys {
+    pub(super) keys: [String; 2],
+    pub(super) inbox: String,
+    pub(super) slot: u16,
+}
+
+/// The keys of one session: record, own frames, subscriptions, origin and attributes; and its bucket's deadlines.
+pub(super) struct SessionKeys {
+    pub(super) keys: [String; 5],
+    pub(super) slot: u16,
+}
+
+/// The slot of a hash tag.
+pub(super) fn slot_of(tag: &str) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
+}
+
+/// The bucket of a session.
+pub(super) fn bucket_of(key: SessionKey) -> u16 {
+    key.bucket() % BUCKETS
+}
+
+/// How a session is called in keys and among deadlines: 32 hex digits.
+pub(super) fn member_of(key: SessionKey) -> String {
+    let mut member = String::with_capacity(32);
+    for byte in key.to_bytes() {
+        let _ = write!(member, "{byte:02x}");
+    }
+    member
+}
+
+/// The session of a member, and its life where it is the end of one.
+pub(super) fn session_of(member: &[u8]) -> Option<(SessionKey, Option<u64>)> {
+    let (hex, life) = member.split_at_checked(32)?;
+    let mut key = [0; 16];
+    for (byte, digits) in key.iter_mut().zip(hex.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    let life = if life.is_empty() { None } else { Some(u64::from_be_bytes(life.try_into().ok()?)) };
+    Some((SessionKey::from_bytes(key), life))
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    pub(super) fn channel(&self, name: &ChannelName) -> ChannelKeys {
+        let prefix = &self.prefix;
+        let mut tag = String::with_capacity(name.as_str().len() + 2);
+        tag.push_str("c:");
+        for c in name.as_str().chars() {
+            match c {
+                // A brace would end the hash tag.
+                '{' => tag.push_str("%7B"),
+                '}' => tag.push_str("%7D"),
+                '%' => tag.push_str("%25"),
+                c => tag.push(c),
+            }
+        }
+        let slot = slot_of(&tag);
+        let key = |kind: &str| format!("{prefix}:{{{tag}}}:{kind}");
+        ChannelKeys { keys: [key("head"), key("log")], inbox: key("live"), slot }
+    }
+
+    pub(super) fn session(&self, key: SessionKey) -> SessionKeys {
+        let bucket = bucket_of(key);
+        let base = format!("{}:{{s{bucket}}}:{}", self.prefix, member_of(key));
+        let part = |kind: &str| format!("{base}:{kind}");
+        let parts = [part("own"), part("subscriptions"), part("origin")];
+        let [own, subscriptions, origin] = parts;
+        SessionKeys {
+            keys: [base, own, subscriptions, origin, self.deadlines(bucket)],
+            slot: Self::bucket_slot(bucket),
+        }
+    }
+
+    /// When the sessions of a bucket have to be looked at.
+    pub(super) fn deadlines(&self, bucket: u16) -> String {
+        format!("{}:{{s{bucket}}}:deadlines", self.prefix)
+    }
+
+    pub(super) fn bucket_slot(bucket: u16) -> u16 {
+        slot_of(&format!("s{bucket}"))
+    }
+
+    /// Where a node gets signals, and its slot.
+    pub(super) fn inbox(&self, node: NodeId) -> (String, u16) {
+        let tag = format!("n:{node}");
+        (format!("{}:{{{tag}}}:inbox", self.prefix), slot_of(&tag))
+    }
+
+    /// A Pub/Sub channel by which a node looks whether its subscriptions in some shard live: the first of its own whose
+    /// slot is there.
+    pub(super) fn probe(&self, node: NodeId, is_there: impl Fn(u16) -> bool) -> Option<(String, u16)> {
+        (0..u32::from(SLOTS)).find_map(|number| {
+            let tag = format!("n:{node}:{number}");
+            let slot = slot_of(&tag);
+            is_there(slot).then(|| (format!("{}:{{{tag}}}:probe", self.prefix), slot))
+        })
+    }
+
+    /// The leases of all nodes, the format of all keys, and their slot.
+    pub(super) fn nodes(&self) -> ([String; 2], u16) {
+        let key = |kind: &str| format!("{}:{{nodes}}:{kind}", self.prefix);
+        ([key("leases"), key("format")], slot_of("nodes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        // The example of the specification.
+        assert_eq!(crc16::State::<crc16::XMODEM>::calculate(b"123456789"), 0x31C3);
+        assert_eq!(slot_of("123456789"), 12_739);
+    }
+
+    #[test]
+    fn a_channels_name_cannot_leave_its_hash_tag() {
+        let keys = Keys::new("p");
+        let odd = keys.channel(&ChannelName::new("a}b{%7D").unwrap());
+        assert_eq!(odd.keys[0], "p:{c:a%7Db%7B%257D}:head");
+        assert_ne!(odd.keys[0], keys.channel(&ChannelName::new("a%7Db{}").unwrap()).keys[0]);
+    }
+
+    #[test]
+    fn members_lead_back_to_their_sessions() {
+        let key = SessionKey::of("/echo", "x");
+        let mut member = member_of(key).into_bytes();
+        assert_eq!(session_of(&member), Some((key, None)));
+        member.extend(7u64.to_be_bytes());
+        assert_eq!(session_of(&member), Some((key, Some(7))));
+        assert_eq!(session_of(b"short"), None);
+    }
+}

@@ -1,0 +1,420 @@
+//! The nodes of a deployment: leases, who is alive, and what is swept up behind the dead.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::keys::{BUCKETS, Keys, session_of};
+use super::reply::Reply;
+use super::script::{self, arguments};
+use super::sessions::Swept;
+use super::signals::Letter;
+use super::subscriptions::Topic;
+use super::{FORMAT, Inner};
+use crate::id::NodeId;
+use crate::store::{Ended, Inbox, Signal, StoreError};
+
+/// A node of this process.
+pub(super) struct Member {
+    pub(super) id: NodeId,
+    pub(super) inbox: Weak<dyn Inbox>,
+    /// Until when the lease surely lasts.
+    lease: watch::Sender<Option<Instant>>,
+    lapsed: AtomicBool,
+    ends: Mutex<VecDeque<Ended>>,
+    has_ends: Notify,
+    /// Sessions in the buckets that this node looks after: at the last count, and opened since.
+    counted: AtomicUsize,
+    opened: AtomicUsize,
+}
+
+/// What is known of all nodes.
+#[derive(Default)]
+pub(super) struct Observed {
+    alive: Vec<NodeId>,
+    /// Since when this server, in this run, was seen without a break.
+    since: Option<Instant>,
+    run: Option<[u8; 8]>,
+    /// The server's clock at some instant.
+    clock: Option<(Instant, u64)>,
+}
+
+impl Member {
+    pub(super) fn new(id: NodeId, inbox: Weak<dyn Inbox>) -> Self {
+        Self {
+            id,
+            inbox,
+            lease: watch::Sender::new(None),
+            lapsed: AtomicBool::new(false),
+            ends: Mutex::default(),
+            has_ends: Notify::new(),
+            counted: AtomicUsize::new(0),
+            opened: AtomicUsize::new(0),
+        }
+    }
+
+    fn has_lease(&self) -> bool {
+        self.lease.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn end(&self, ended: Ended) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).push_back(ended);
+        self.has_ends.notify_one();
+    }
+
+    pub(super) async fn ended(&self) -> Vec<Ended> {
+        loop {
+            let ends: Vec<_> = self.ends.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+            if !ends.is_empty() {
+                return ends;
+            }
+            self.has_ends.notified().await;
+        }
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        self.counted.load(Ordering::Relaxed) + self.opened.load(Ordering::Relaxed)
+    }
+
+    /// The node is out of reach of its store, as far as others know.
+    fn lapse(&self) {
+        if !self.lapsed.swap(true, Ordering::Relaxed)
+            && let Some(inbox) = self.inbox.upgrade()
+        {
+            inbox.lapsed();
+        }
+    }
+}
+
+impl Inner {
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a node's lease is sure.
+    pub(super) async fn is_a_member(&self, node: NodeId) -> Result<(), StoreError> {
+        let error = |reason: &str| StoreError { operation: "attach", reason: reason.to_owned() };
+        let Some(member) = self.member(node) else { return Err(error("node: it has left")) };
+        if member.has_lease() {
+            return Ok(());
+        }
+        let mut lease = member.lease.subscribe();
+        let sure = lease.wait_for(|until| until.is_some_and(|until| Instant::now() < until));
+        match tokio::time::timeout(self.runner.patience, sure).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(match self.runner.hopeless() {
+                Some(hopeless) => hopeless,
+                None => error("node: its lease could not be renewed"),
+            }),
+        }
+    }
+
+    pub(super) fn count_opened(&self, node: NodeId) {
+        if let Some(member) = self.member(node) {
+            member.opened.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Why a node cannot be used now.
+    pub(super) fn unready(&self, node: NodeId) -> Option<&'static str> {
+        if !self.runner.servers.is_whole() {
+            return Some("the store cannot be reached");
+        }
+        if self.member(node).is_none_or(|member| !member.has_lease()) {
+            return Some("the lease in the store is not renewed");
+        }
+        let timeout = self.runner.servers.timeout();
+        (!self.subscriptions.are_healthy(timeout)).then_some("subscriptions in the store are silent")
+    }
+
+    /// Whether a node is surely dead: nobody renewed its lease while this one watched without a break, for a whole lease.
+    pub(super) fn is_dead(&self, node: NodeId, slot: u16) -> bool {
+        self.may_judge(slot) && !self.observed().alive.contains(&node)
+    }
+
+    /// Whether this process has watched long enough to know who is dead, and what is past its time.
+    fn may_judge(&self, slot: u16) -> bool {
+        let watched = self.observed().since.is_some_and(|since| since.elapsed() >= self.lease);
+        let map = self.runner.servers.map();
+        let link = map.server(slot).and_then(|server| server.link());
+        watched && link.is_some_and(|link| link.since.elapsed() >= self.lease)
+    }
+
+    /// Renews the leases of all nodes here, and learns who else is alive.
+    async fn renew(&self) {
+        let ([leases, format], slot) = self.keys.nodes();
+        let lease = self.lease.as_millis() as u64;
+        let keys = [leases, format];
+        for member in self.members() {
+            if member.inbox.strong_count() == 0 {
+                // Dropped without a word.
+                self.forget(member.id);
+                continue;
+            }
+            let asked = Instant::now();
+            let node = member.id.to_bytes();
+            let run = std::sync::Mutex::new([0; 8]);
+            let answer = self.runner.run(slot, &script::RENEW, |link| {
+                *run.lock().unwrap_or_else(PoisonError::into_inner) = link.run;
+                script::RENEW.command(&keys, &arguments![&node, lease, FORMAT])
+            });
+            let renewed = async { self.read_renewal(answer.await?) };
+            match tokio::time::timeout(self.lease, renewed).await {
+                Ok(Ok(Ok((clock, alive)))) => {
+                    let run = *run.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.observed().see(asked, run, clock, alive, self.lease);
+                    self.refused.send_replace(None);
+                    member.lapsed.store(false, Ordering::Relaxed);
+                    member.lease.send_replace(Some(asked + self.lease - self.lease / 6));
+                }
+                Ok(Ok(Err(refused))) => {
+                    tracing::error!(problem = %refused, "the store cannot be used");
+                    self.refused.send_replace(Some(refused));
+                }
+                Ok(Err(error)) => {
+                    self.observed().since = None;
+                    tracing::warn!(%error, "could not renew the lease");
+                }
+                Err(_) => self.observed().since = None,
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity, reason = "an answer, a refusal, or a failure")]
+    pub(super) fn read_renewal(
+        &self,
+        answer: Value,
+    ) -> Result<Result<(u64, Vec<NodeId>), StoreError>, StoreError> {
+        let mut reply = Reply::new("renew", answer)?;
+        if reply.text()? == "format" {
+            let theirs = reply.text().unwrap_or_default();
+            let reason = format!(
+                "{}: keys of format {theirs:?} are in use under the prefix {:?}, this version writes {FORMAT:?}; \
+                 give this deployment another prefix, or stop the other one first",
+                self.runner.servers.url(),
+                self.prefix
+            );
+            return Ok(Err(StoreError { operation: "start", reason }));
+        }
+        let clock = reply.count()?;
+        let mut alive = reply.list()?;
+        let mut nodes = Vec::new();
+        while alive.has_more() {
+            nodes.push(NodeId::from_bytes(alive.id()?));
+        }
+        Ok(Ok((clock, nodes)))
+    }
+
+    /// The buckets that a node looks after: those for which it draws the highest number among the living.
+    fn buckets(&self, node: NodeId) -> Vec<u16> {
+        let observed = self.observed();
+        let draw = |node: NodeId, bucket: u16| {
+            let mixed = (u64::from_be_bytes(node.to_bytes())
+                ^ u64::from(bucket).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            .wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            mixed ^ mixed >> 32
+        };
+        (0..BUCKETS)
+            .filter(|bucket| {
+                let mine = draw(node, *bucket);
+                observed.alive.iter().all(|other| *other == node || draw(*other, *bucket) < mine)
+            })
+            .collect()
+    }
+
+    /// Looks at the sessions whose time has come, in the buckets of a node.
+    async fn sweep_buckets(self: &Arc<Self>, member: &Member, count: bool) {
+        /// Sessions of one bucket that are looked at in one go.
+        const MOST: i64 = 200;
+        let Some(clock) = self.observed().now() else { return };
+        let alive: Vec<u8> = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
+        let buckets = self.buckets(member.id);
+        let map = self.runner.servers.map();
+        let mut sessions = 0;
+        for server in map.servers() {
+            let Some(link) = server.link() else { continue };
+            let is_here = |bucket: &u16| {
+                map.server(Keys::bucket_slot(*bucket)).is_some_and(|owner| Arc::ptr_eq(owner, &server))
+            };
+            let here: Vec<u16> = buckets.iter().copied().filter(is_here).collect();
+            if here.is_empty() {
+                continue;
+            }
+            let mut ask = redis::pipe();
+            ask.ignore_errors();
+            for bucket in &here {
+                let deadlines = self.keys.deadlines(*bucket);
+                ask.cmd("ZRANGEBYSCORE").arg(&deadlines).arg("-inf").arg(clock).arg("LIMIT").arg(0).arg(MOST);
+                if count {
+                    ask.cmd("ZCARD").arg(&deadlines);
+                }
+            }
+            let answers = here.len() * (1 + usize::from(count));
+            let Ok(answers) = link.send_all(&ask, answers).await else { continue };
+            let mut answers = answers.into_iter();
+            for bucket in here {
+                let due = answers.next();
+                if count && let Some(Value::Int(many)) = answers.next() {
+                    sessions += usize::try_from(many).unwrap_or(0);
+                }
+                let Some(Value::Array(due)) = due else { continue };
+                let may_judge = self.may_judge(Keys::bucket_slot(bucket));
+                for session in due {
+                    if let Value::BulkString(session) = session {
+                        self.sweep_session(member, &session, may_judge, &alive).await;
+                    }
+                }
+            }
+        }
+        if count {
+            member.opened.store(0, Ordering::Relaxed);
+            member.counted.store(sessions, Ordering::Relaxed);
+        }
+    }
+
+    async fn sweep_session(self: &Arc<Self>, member: &Member, name: &[u8], may_judge: bool, alive: &[u8]) {
+        let Some((key, _)) = session_of(name) else {
+            tracing::warn!(member = %name.escape_ascii(), "a foreign member among the deadlines of sessions");
+            return;
+        };
+        match self.sweep(key, name, member.id, may_judge, alive).await {
+            Ok(Swept::Kept) => {}
+            Ok(Swept::Ended(ended)) => member.end(ended),
+            Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
+            Ok(Swept::Closing(closer, session)) => self.tell(closer, Letter::CheckEnd(session)).await,
+            Err(error) => tracing::warn!(%error, "could not look at a session whose time has come"),
+        }
+    }
+
+    /// Probes all connections that listen.
+    async fn probe(&self) {
+        let map = self.runner.servers.map();
+        for (server, number) in self.subscriptions.probe(self.runner.servers.timeout()) {
+            let is_there = |slot| map.server(slot).is_some_and(|owner| Arc::ptr_eq(owner, &server));
+            let Some((name, slot)) = self.keys.probe(self.own, is_there) else { continue };
+            let timeout = self.runner.servers.timeout();
+            if self.subscriptions.add(&name, slot, Topic::Probe, timeout).await.is_ok() {
+                let mut command = redis::cmd("SPUBLISH");
+                command.arg(&name).arg(number);
+                self.runner.hint(slot, command).await;
+            }
+        }
+    }
+
+    /// Compares what was heard of silent channels with where they stand.
+    async fn compare_heads(&self) {
+        let channel = |topic| match topic {
+            Topic::Channel(channel) => Some(channel),
+            Topic::Inbox(_) | Topic::Probe => None,
+        };
+        let silent = self.subscriptions.silent().into_iter().filter_map(channel).collect();
+        self.notice_heads(silent).await;
+    }
+
+    pub(super) async fn notice_heads(&self, channels: Vec<crate::id::ChannelName>) {
+        for (channel, head) in self.all_heads(channels).await {
+            self.followers_of(&channel, |inbox| inbox.head(&channel, head));
+        }
+    }
+
+    /// An end that this process was given: whether it still runs it.
+    pub(super) async fn check_end(self: &Arc<Self>, node: NodeId, session: crate::store::SessionRef) {
+        if self.calls.is_given(session) {
+            return;
+        }
+        let Some(member) = self.member(node) else { return };
+        match self.take_end(session, node).await {
+            Ok(Some(ended)) => member.end(ended),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "could not take up the end of a session again"),
+        }
+    }
+}
+
+impl Observed {
+    /// A renewal was answered.
+    fn see(&mut self, asked: Instant, run: [u8; 8], clock: u64, alive: Vec<NodeId>, lease: Duration) {
+        let jumped = self.clock.is_some_and(|(at, then)| {
+            let passed = (then + at.elapsed().as_millis() as u64).abs_diff(clock);
+            Duration::from_millis(passed) > lease / 3
+        });
+        // Another server's leases, or another clock's, are judged by nobody who has not watched them for a while.
+        let broken = self.run != Some(run) || jumped || asked.elapsed() > lease / 3;
+        if broken || self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+        (self.run, self.clock, self.alive) = (Some(run), Some((Instant::now(), clock)), alive);
+    }
+
+    /// What the server's clock says now, in milliseconds.
+    fn now(&self) -> Option<u64> {
+        let (at, then) = self.clock?;
+        Some(then + at.elapsed().as_millis() as u64)
+    }
+}
+
+/// How often silent channels are compared: every heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+/// How often a node's buckets are swept at most, and its sessions counted.
+const SWEEP: Duration = Duration::from_secs(1);
+const COUNT: Duration = Duration::from_secs(5);
+
+/// Keeps leases, until the store is dropped.
+pub(super) async fn keep_leases(store: Weak<Inner>) {
+    loop {
+        let (pause, joined) = {
+            let Some(store) = store.upgrade() else { return };
+            store.renew().await;
+            let pause = if store.observed().since.is_some() { store.lease / 3 } else { store.lease / 20 };
+            (pause, Arc::clone(&store.joined))
+        };
+        let _ = tokio::time::timeout(pause, joined.notified()).await;
+    }
+}
+
+/// Sees to it that a node which lost its lease knows, and that listening connections live.
+pub(super) async fn keep_watch(store: Weak<Inner>) {
+    let mut compared = Instant::now();
+    loop {
+        let pause = {
+            let Some(store) = store.upgrade() else { return };
+            for member in store.members() {
+                let lapsed = member.lease.borrow().is_some_and(|until| Instant::now() >= until);
+                if lapsed {
+                    member.lapse();
+                }
+            }
+            store.probe().await;
+            if compared.elapsed() >= HEARTBEAT {
+                compared = Instant::now();
+                store.compare_heads().await;
+            }
+            (store.lease / 6).min(store.runner.servers.timeout())
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Sweeps, until the store is dropped.
+pub(super) async fn keep_swept(store: Weak<Inner>) {
+    let mut counted: Option<Instant> = None;
+    loop {
+        let pause = {
+            let Some(store) = store.upgrade() else { return };
+            let count = counted.is_none_or(|at| at.elapsed() >= COUNT);
+            for member in store.members().into_iter().filter(|member| member.has_lease()) {
+                store.sweep_buckets(&member, count).await;
+                if count {
+                    counted = Some(Instant::now());
+                }
+            }
+            (store.lease / 15).clamp(Duration::from_millis(20), SWEEP)
+        };
+        tokio::time::sleep(pause).await;
+    }
+}

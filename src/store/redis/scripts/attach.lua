@@ -1,0 +1,59 @@
+-- Takes hold of a session, or creates it.
+local member, node, request, take_life, take, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local life, released, attempt, origin, delay = ARGV[7], ARGV[8] == '1', tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+local r = load(KEYS[1])
+if not r then
+  if attempt > 1 then return { 'gone' } end
+  if origin == '' then return { 'full' } end
+  local start = now()
+  local due = start + (released and delay or CHECK)
+  r = {
+    'S1', life, OPEN, NOBODY, '', 0, '', 1, released and '' or node, request,
+    start + delay, due, delay, 0, released and 1 or 0, 1, released and 1 or 0, 0, 0, 0,
+    0, 0, node, token, '', '', '', 0, 0,
+    attempt, 0, released and 1 or 0, token, '', '',
+  }
+  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
+  redis.call('HSET', KEYS[4], '', origin)
+  redis.call('PEXPIRE', KEYS[4], TTL + 2 * delay)
+  redis.call('ZADD', KEYS[5], due, member)
+  save(r, KEYS[1])
+  return { 'created', life, 1 }
+end
+if r[TOKEN] == token then
+  -- This very command has run before: its answer was lost.
+  if r[TURN] == token then return { 'created', r[LIFE], r[ATTACHMENT] } end
+  return { 'held', r[LIFE], snapshot(r, r[RECEIVED]), '', 0 }
+end
+if attempt < r[ATTEMPT] then return { 'superseded' } end
+local resumed, repeated = attempt > r[ATTEMPT], request ~= '' and request == r[REQUEST]
+if r[HOLDER] ~= '' and not repeated and not resumed and not (take_life == r[LIFE] and take == r[ATTACHMENT]) then
+  return { 'busy', r[LIFE], r[ATTACHMENT], r[HOLDER] }
+end
+local fenced, fenced_attachment = r[HOLDER], r[ATTACHMENT]
+if repeated or resumed then
+  -- Commits that nobody has confirmed are void, also when a later request confirms later ones.
+  if r[SUBSCRIPTIONS] > 0 then
+    local known = redis.call('HGETALL', KEYS[3])
+    for i = 2, #known, 2 do
+      local generation, old_epoch, old_seq, _, _, by, by_token = struct.unpack(SUBSCRIPTION, known[i])
+      if by > r[CONFIRMED] then
+        redis.call('HSET', KEYS[3], known[i - 1],
+          struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, old_epoch, old_seq, 0, by_token))
+      end
+    end
+  end
+else
+  receive(r)
+  r[CONFIRMED] = r[ATTACHMENT]
+end
+rewind(r)
+if resumed then
+  r[ATTEMPT], r[REOPENED] = attempt, 1
+elseif not repeated then
+  r[REOPENED] = 0
+end
+r[ATTACHMENT] = r[ATTACHMENT] + 1
+r[REQUEST], r[HOLDER], r[TOKEN] = request, node, token
+save(r, KEYS[1])
+return { 'held', r[LIFE], snapshot(r, r[RECEIVED]), fenced, fenced_attachment }

@@ -1,0 +1,9 @@
+-- Sets an attribute, or removes it where no value is given.
+local r = find(ARGV[1])
+if not r or r[PHASE] == CLOSED then return 'over' end
+if ARGV[3] then
+  redis.call('HSET', KEYS[4], 'a' .. ARGV[2], ARGV[3])
+else
+  redis.call('HDEL', KEYS[4], 'a' .. ARGV[2])
+end
+return 'done'

@@ -1,0 +1,47 @@
+-- What all scripts of channels share. A channel's head is one packed array; these are its fields.
+local MAGIC, EPOCH, SEQ, FIRST, BYTES, EXPIRES, WRITER, LINEAGE, BATCHES, TRIMMED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+-- Epochs before the current one that cursors may still be of; nodes whose last batch is remembered at least so long.
+local ANCESTORS, REMEMBERED, REMEMBER = 8, 16, 120000
+-- An element of the log holds the entries of one batch: the seq of the first, how many, when, and what they weigh.
+local ELEMENT = '>I6I4I6I4'
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function load()
+  local packed = redis.call('GET', KEYS[1])
+  if not packed then return nil end
+  local fine, h = pcall(cmsgpack.unpack, packed)
+  if not fine or type(h) ~= 'table' or h[MAGIC] ~= 'C1' then
+    error({ err = 'FOREIGN the head of the channel is none of sockhop' })
+  end
+  return h
+end
+
+-- Begins the channel's life, or a new epoch of it where another server than this one wrote it last: what that one had
+-- acknowledged may be missing here, and must not be numbered anew. Whether anything changed.
+local function begin(h, epoch, writer)
+  if not h then
+    redis.call('UNLINK', KEYS[2])
+    return { 'C1', epoch, 0, 1, 0, 0, writer, {}, {}, 0 }, true
+  end
+  if h[WRITER] == writer then return h, false end
+  table.insert(h[LINEAGE], 1, h[SEQ])
+  table.insert(h[LINEAGE], 1, h[EPOCH])
+  while #h[LINEAGE] > 2 * ANCESTORS do table.remove(h[LINEAGE]) end
+  h[EPOCH], h[WRITER] = epoch, writer
+  return h, true
+end
+
+-- Keeps the head as long as somebody may come back to it; whether it has to be written.
+local function renew(h, at, ttl)
+  if h[EXPIRES] - at > ttl * 2 / 3 then return false end
+  h[EXPIRES] = at + ttl
+  return true
+end
+
+local function save(h)
+  redis.call('SET', KEYS[1], cmsgpack.pack(h), 'PXAT', h[EXPIRES])
+end

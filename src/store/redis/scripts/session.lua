@@ -1,0 +1,191 @@
+-- What all scripts of sessions share. A session's record is one packed array; these are its fields.
+local MAGIC, LIFE, PHASE, ON_CLOSE, CLOSER, CODE, TEXT, ATTACHMENT, HOLDER, REQUEST = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local DEADLINE, DUE, DELAY, RECEIVED, SENT, LAST, HANDED, UNREAD, KEPT, CONFIRMED = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
+local GENERATION, SUBSCRIPTIONS, RUNNER, TURN, RUNNING, DONE, WAITING, RATE_SINCE, RATE = 21, 22, 23, 24, 25, 26, 27, 28, 29
+local ATTEMPT, REOPENED, RELEASED, TOKEN, END_TOKEN, PUSHES, INFO = 30, 31, 32, 33, 34, 35, 36
+
+local OPEN, CLOSED = 0, 1
+-- Whose turn it is to run a closed session's on_close.
+local NOBODY, RUNNING_CALL, GIVEN, OVER = 0, 1, 2, 3
+-- Milliseconds between two looks at an attached session, and that keys outlive the last sign of life.
+local CHECK, TTL = 20000, 600000
+-- What a frame costs beside its bytes, as limits count it.
+local WEIGHT = 94
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function load(key)
+  local packed = redis.call('GET', key)
+  if not packed then return nil end
+  local fine, r = pcall(cmsgpack.unpack, packed)
+  if not fine or type(r) ~= 'table' or r[MAGIC] ~= 'S1' then
+    error({ err = 'FOREIGN the value of the session is none of sockhop' })
+  end
+  return r
+end
+
+local function save(r, key)
+  redis.call('SET', key, cmsgpack.pack(r), 'PX', TTL + 2 * r[DELAY])
+end
+
+-- The session of one life, also when only its end is left of it, and the key where it is.
+local function find(life)
+  local r = load(KEYS[1])
+  if r and r[LIFE] == life then return r, KEYS[1] end
+  local ending = KEYS[1] .. ':' .. life
+  r = load(ending)
+  if r then return r, ending end
+end
+
+local function first(r)
+  return math.max(r[RECEIVED], 1)
+end
+
+local function weigh(frames)
+  local weight = 0
+  for _, frame in ipairs(frames) do weight = weight + #frame + WEIGHT end
+  return weight
+end
+
+-- Frames of the session's own from index `from` on.
+local function frames_from(r, from)
+  if r[LAST] <= math.max(from, first(r)) then return {} end
+  local frames = redis.call('LRANGE', KEYS[2], math.max(from, first(r)) - first(r), -1)
+  if #frames ~= r[LAST] - math.max(from, first(r)) then
+    error({ err = 'MISSING frames of the session are gone' })
+  end
+  return frames
+end
+
+-- The receiver was handed all frames before `own`.
+local function hand(r, own)
+  own = math.min(own, r[LAST])
+  if own > r[HANDED] then
+    r[HANDED] = own
+    r[UNREAD] = own == r[LAST] and 0 or weigh(frames_from(r, own))
+  end
+end
+
+-- The client has all that was sent.
+local function receive(r)
+  local count = r[SENT] - first(r)
+  if count > 0 then
+    if r[SENT] >= r[LAST] then
+      redis.call('UNLINK', KEYS[2])
+      r[KEPT] = 0
+    else
+      r[KEPT] = r[KEPT] - weigh(redis.call('LPOP', KEYS[2], count))
+    end
+  end
+  r[RECEIVED] = math.max(r[RECEIVED], r[SENT])
+end
+
+-- What was sent may not have been received: the next receiver gets it again.
+local function rewind(r)
+  r[HANDED], r[SENT], r[UNREAD] = r[RECEIVED], r[RECEIVED], r[KEPT]
+end
+
+-- Lets the session's time run. `due` is its entry among the deadlines: too early an entry is looked at once in vain.
+local function detach(r, member)
+  r[HOLDER], r[DEADLINE] = '', now() + r[DELAY]
+  if r[DUE] > r[DEADLINE] then
+    r[DUE] = r[DEADLINE]
+    redis.call('ZADD', KEYS[5], r[DUE], member)
+  end
+end
+
+local function append(r, at)
+  local from, weight, start = r[LAST], 0, r[KEPT] == 0
+  for begin = at, #ARGV, 1000 do
+    local frames = {}
+    for i = begin, math.min(begin + 999, #ARGV) do
+      frames[#frames + 1] = ARGV[i]
+      weight = weight + #ARGV[i] + WEIGHT
+    end
+    redis.call('RPUSH', KEYS[2], unpack(frames))
+  end
+  if start then redis.call('PEXPIRE', KEYS[2], TTL + 2 * r[DELAY]) end
+  r[LAST], r[UNREAD], r[KEPT] = from + #ARGV - at + 1, r[UNREAD] + weight, r[KEPT] + weight
+  return from
+end
+
+-- Whether the session has as much for its client as it may. `waited`: something did before the last append.
+local function is_too_much(r, waited, limit, most)
+  return waited and r[UNREAD] > limit or r[KEPT] > most
+end
+
+-- Ends an open session; whether the caller runs its on_close.
+local function close(r, code, text, node, token)
+  r[PHASE], r[CODE], r[TEXT] = CLOSED, code, text
+  if code == 4501 then
+    local handed = math.max(r[HANDED], first(r)) - first(r)
+    if handed == 0 then redis.call('UNLINK', KEYS[2]) else redis.call('LTRIM', KEYS[2], 0, handed - 1) end
+    r[LAST], r[KEPT], r[UNREAD] = first(r) + handed, r[KEPT] - r[UNREAD], 0
+    redis.call('UNLINK', KEYS[3])
+    r[SUBSCRIPTIONS] = 0
+  end
+  if r[RUNNER] ~= '' then
+    r[ON_CLOSE] = RUNNING_CALL
+    return false
+  end
+  r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, token
+  return true
+end
+
+-- What whoever runs the on_close has to know.
+local function ended(r)
+  return { r[LIFE], r[CODE], r[TEXT], r[INFO] or redis.call('HGETALL', KEYS[4]) }
+end
+
+-- Frees the key of a session that is over. While somebody owes its on_close, that is kept aside.
+local function remove(r, member)
+  if r[ON_CLOSE] == RUNNING_CALL or r[ON_CLOSE] == GIVEN then
+    r[INFO] = redis.call('HGETALL', KEYS[4])
+    save(r, KEYS[1] .. ':' .. r[LIFE])
+    redis.call('ZADD', KEYS[5], now() + CHECK, member .. r[LIFE])
+  end
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+  redis.call('ZREM', KEYS[5], member)
+end
+
+local function is_held(r, attachment)
+  return r[HOLDER] ~= '' and r[ATTACHMENT] == attachment
+end
+
+-- A subscription: generation, the cursor before the last commit, the cursor, the attachment that committed it, the token
+-- of the subscribe. The commit of an attachment counts once that is confirmed.
+local SUBSCRIPTION = '>I4c8I6c8I6I4c8'
+
+-- Notes how far the receiver came in channels: from ARGV[at] on, name, generation, epoch, seq.
+local function note(r, at, attachment)
+  local names = {}
+  for i = at, #ARGV, 4 do names[#names + 1] = ARGV[i] end
+  if #names == 0 or r[SUBSCRIPTIONS] == 0 then return end
+  local known, changed = redis.call('HMGET', KEYS[3], unpack(names)), {}
+  for i, packed in ipairs(known) do
+    if packed then
+      local generation, old_epoch, old_seq, epoch, seq, by, token = struct.unpack(SUBSCRIPTION, packed)
+      local arg = at + 4 * (i - 1)
+      local new_epoch, new_seq = ARGV[arg + 2], tonumber(ARGV[arg + 3])
+      if generation == tonumber(ARGV[arg + 1]) and (new_epoch ~= epoch or new_seq ~= seq or by > r[CONFIRMED]) then
+        if by <= r[CONFIRMED] then old_epoch, old_seq = epoch, seq end
+        changed[#changed + 1] = names[i]
+        changed[#changed + 1] =
+          struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, new_epoch, new_seq, attachment, token)
+      end
+    end
+  end
+  if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
+end
+
+-- What waits for a receiver.
+local function snapshot(r, from)
+  return {
+    r[ATTACHMENT], from, (r[RECEIVED] == 0 or r[REOPENED] == 1) and 1 or 0,
+    r[PHASE] == CLOSED and r[CODE] or 0, r[TEXT], r[CONFIRMED], frames_from(r, from),
+    r[SUBSCRIPTIONS] > 0 and redis.call('HGETALL', KEYS[3]) or {},
+  }
+end

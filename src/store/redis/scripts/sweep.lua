@@ -1,0 +1,78 @@
+-- Looks at the sessions of a bucket whose deadline is past. KEYS: a session's, the deadlines last; ARGV: the node that looks,
+-- a token, the session's member among the deadlines, whether nodes and deadlines may be judged, and all live nodes.
+local node, token, member, may_judge, alive = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
+
+local function is_alive(id)
+  for i = 1, #alive, 8 do
+    if string.sub(alive, i, i + 7) == id then return true end
+  end
+  return false
+end
+
+local ending = #member > 32 and string.sub(member, 33)
+local r, key
+if ending then
+  r, key = load(KEYS[1] .. ':' .. ending), KEYS[1] .. ':' .. ending
+else
+  r, key = load(KEYS[1]), KEYS[1]
+end
+if not r then
+  redis.call('ZREM', KEYS[5], member)
+  return { 'gone' }
+end
+local at = now()
+
+local function again(due)
+  r[DUE] = due
+  redis.call('ZADD', KEYS[5], due, member)
+  for i = 2, 4 do redis.call('PEXPIRE', KEYS[i], TTL + 2 * r[DELAY]) end
+  save(r, key)
+end
+
+if not may_judge then
+  again(at + 1000)
+  return { 'kept' }
+end
+if r[RUNNER] ~= '' and not is_alive(r[RUNNER]) then
+  -- The call died with its node: its client's request is repeated, or was never answered.
+  r[RUNNER], r[RUNNING] = '', ''
+  if r[ON_CLOSE] == RUNNING_CALL then r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, token end
+end
+if r[ON_CLOSE] == GIVEN and r[CLOSER] ~= node and not is_alive(r[CLOSER]) then
+  r[CLOSER], r[END_TOKEN] = node, token
+end
+if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == token then
+  local answer = { 'ended', ended(r) }
+  again(at + CHECK)
+  return answer
+end
+if ending then
+  again(at + CHECK)
+  if r[ON_CLOSE] == GIVEN then return { 'closing', r[LIFE], r[CLOSER] } end
+  return { 'kept' }
+end
+if r[HOLDER] ~= '' then
+  if is_alive(r[HOLDER]) then
+    local answer = { 'held', r[LIFE], r[HOLDER], r[ATTACHMENT] }
+    again(at + CHECK)
+    return answer
+  end
+  rewind(r)
+  r[HOLDER], r[DEADLINE] = '', at + r[DELAY]
+  again(r[DEADLINE])
+  return { 'kept' }
+end
+if r[DEADLINE] > at then
+  again(r[DEADLINE])
+  return { 'kept' }
+end
+if r[PHASE] == OPEN then
+  local answer = { 'kept' }
+  if close(r, 1001, 'Client went away', node, token) then answer = { 'ended', ended(r) } end
+  remove(r, member)
+  return answer
+end
+local answer = { 'kept' }
+if r[ON_CLOSE] == GIVEN then answer = { 'closing', r[LIFE], r[CLOSER] } end
+remove(r, member)
+return answer

@@ -1,0 +1,521 @@
+//! Sessions in Redis: each operation one script.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockhop_transports::{CloseReason, Message};
+
+use super::keys::{SessionKeys, member_of};
+use super::reply::Reply;
+use super::script::{self, Argument, Script, arguments};
+use super::signals::{Letter, MOST};
+use super::{Inner, origin};
+use crate::id::{ChannelName, NodeId, SessionKey};
+use crate::store::{
+    Attach, Attached, Begin, Begun, Ended, Epoch, First, Gone, Hold, Holder, Own, Pending, Position, Push, Sent,
+    SessionRef, Signal, StoreError, SubscribeError, Subscription, Takeover, Turn, size_of,
+};
+
+/// How long a call that waits for another trusts to be told of its end.
+const RECALL: Duration = Duration::from_secs(1);
+
+impl Inner {
+    async fn session(
+        &self,
+        script: &Script,
+        keys: &SessionKeys,
+        arguments: &[Argument<'_>],
+    ) -> Result<Reply, StoreError> {
+        let answer = self.runner.run_plain(keys.slot, script, &keys.keys, arguments).await?;
+        Reply::new(script.operation, answer)
+    }
+
+    pub(super) async fn attach(self: &Arc<Self>, attach: Attach<'_>) -> Result<Attached, StoreError> {
+        self.is_a_member(attach.node).await?;
+        let keys = self.keys.session(attach.key);
+        let (member, node, token) = (member_of(attach.key), attach.node.to_bytes(), random());
+        let request = attach.request.map(crate::id::RequestId::to_bytes);
+        let (take_life, take) = match attach.takeover {
+            Takeover::Never => ([0; 8], 0),
+            Takeover::From(hold) => (hold.session.life.to_be_bytes(), hold.attachment),
+        };
+        let origin = (attach.create)();
+        let encoded = origin.as_ref().map(origin::encode).unwrap_or_default();
+        let delay = origin.as_ref().map_or(0, |origin| origin.disconnect_delay.as_millis() as u64);
+        let life = random();
+        let arguments = arguments![
+            &member,
+            &node,
+            request.as_ref().map_or(&[][..], |request| &request[..]),
+            &take_life,
+            take,
+            &token,
+            &life,
+            attach.first == First::Released,
+            attach.attempt.unwrap_or(0),
+            &encoded[..],
+            delay,
+        ];
+        // Whoever stops waiting for the answer, which may have been lost, must not go on to hold the session.
+        let disowned = Disowned { store: self, key: attach.key, token, armed: true };
+        let mut reply = self.session(&script::ATTACH, &keys, &arguments).await?;
+        disowned.settle();
+        let outcome = reply.text()?;
+        let session = |reply: &mut Reply| {
+            let life = u64::from_be_bytes(reply.id()?);
+            Ok::<_, StoreError>(SessionRef { key: attach.key, life })
+        };
+        Ok(match outcome.as_str() {
+            "created" => {
+                let hold = Hold { session: session(&mut reply)?, attachment: reply.count()? };
+                let turn = u64::from_be_bytes(token);
+                self.calls.begun(turn, attach.node);
+                self.count_opened(attach.node);
+                match origin {
+                    Some(origin) => Attached::Created(hold, Arc::new(origin), Turn(turn)),
+                    None => return reply.error(),
+                }
+            }
+            "held" => {
+                let session = session(&mut reply)?;
+                let (attachment, pending) = read_snapshot(&mut reply.list()?)?;
+                if let Some(holder) = reply.some_id()? {
+                    let fenced = Hold { session, attachment: reply.count()? };
+                    self.tell(NodeId::from_bytes(holder), Letter::Signal(Signal::Fenced(fenced))).await;
+                }
+                Attached::Held(Hold { session, attachment }, pending)
+            }
+            "busy" => {
+                let session = session(&mut reply)?;
+                let hold = Hold { session, attachment: reply.count()? };
+                Attached::Busy(Holder { node: NodeId::from_bytes(reply.id()?), hold })
+            }
+            "full" => Attached::Full,
+            "superseded" => Attached::Superseded,
+            "gone" => Attached::Gone,
+            _ => return reply.error(),
+        })
+    }
+
+    async fn disown_by_token(&self, key: SessionKey, token: [u8; 8]) {
+        let (keys, member) = (self.keys.session(key), member_of(key));
+        let done = self.session(&script::DISOWN, &keys, &arguments!["", 0u64, &token, &member]).await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "could not disown an attach whose answer was lost");
+        }
+    }
+
+    pub(super) async fn disown(&self, hold: Hold) -> Result<(), Gone> {
+        let (keys, member) = (self.keys.session(hold.session.key), member_of(hold.session.key));
+        let life = hold.session.life.to_be_bytes();
+        let arguments = arguments![&life, hold.attachment, "", &member];
+        held(&mut self.session(&script::DISOWN, &keys, &arguments).await?)
+    }
+
+    pub(super) async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone> {
+        let keys = self.keys.session(hold.session.key);
+        let life = hold.session.life.to_be_bytes();
+        let mut reply = self.session(&script::PENDING, &keys, &arguments![&life, hold.attachment, own.0]).await?;
+        held(&mut reply)?;
+        Ok(read_snapshot(&mut reply.list()?)?.1)
+    }
+
+    pub(super) async fn release(&self, hold: Hold, sent: &Sent) -> Result<(), Gone> {
+        let member = member_of(hold.session.key);
+        self.note(&script::RELEASE, hold, sent, Some(&member)).await
+    }
+
+    pub(super) async fn commit(&self, hold: Hold, received: &Sent) -> Result<(), Gone> {
+        self.note(&script::COMMIT, hold, received, None).await
+    }
+
+    async fn note(&self, script: &Script, hold: Hold, sent: &Sent, member: Option<&str>) -> Result<(), Gone> {
+        let keys = self.keys.session(hold.session.key);
+        let life = hold.session.life.to_be_bytes();
+        let epochs: Vec<_> = sent.channels.iter().map(|(_, _, at)| at.epoch.0.to_be_bytes()).collect();
+        let mut arguments = arguments![&life, hold.attachment, sent.own.0].to_vec();
+        arguments.extend(member.map(Argument::from));
+        for ((channel, generation, at), epoch) in sent.channels.iter().zip(&epochs) {
+            arguments.extend(arguments![channel.as_str(), *generation, epoch, at.seq]);
+        }
+        held(&mut self.session(script, &keys, &arguments).await?)
+    }
+
+    pub(super) async fn lost(&self, hold: Hold, node: NodeId) -> Result<Option<Ended>, Gone> {
+        let (keys, member) = (self.keys.session(hold.session.key), member_of(hold.session.key));
+        let (life, node, token) = (hold.session.life.to_be_bytes(), node.to_bytes(), random());
+        let arguments = arguments![&life, hold.attachment, &node, &token, &member];
+        let mut reply = self.session(&script::LOST, &keys, &arguments).await?;
+        held(&mut reply)?;
+        self.some_ended(&mut reply, hold.session.key).map_err(Gone::from)
+    }
+
+    pub(super) async fn push(
+        &self,
+        session: SessionRef,
+        push: &Push,
+        node: NodeId,
+    ) -> Result<Option<Ended>, Gone> {
+        let keys = self.keys.session(session.key);
+        let (life, node, token) = (session.life.to_be_bytes(), node.to_bytes(), random());
+        let frames: Vec<_> = push.messages.iter().map(Message::frame).collect();
+        let mut arguments = arguments![&life, &token, push.limit, push.most_kept, &node].to_vec();
+        arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
+        let mut reply = self.session(&script::PUSH, &keys, &arguments).await?;
+        over(&mut reply)?;
+        self.appended(&mut reply, session, &push.messages).await?;
+        Ok(self.some_ended(&mut reply, session.key)?)
+    }
+
+    /// Tells the holder of frames that were appended: holder, attachment, and where; -1 stands for other news.
+    async fn appended(
+        &self,
+        reply: &mut Reply,
+        session: SessionRef,
+        frames: &[Message],
+    ) -> Result<(), StoreError> {
+        let (holder, attachment, from) = (reply.some_id()?, reply.count()?, reply.number()?);
+        if let Some(holder) = holder {
+            let hold = Hold { session, attachment };
+            let news = match u64::try_from(from) {
+                Ok(from) if size_of(frames) <= MOST => Letter::Frames(hold, Own(from), frames.to_vec()),
+                _ => Letter::Signal(Signal::Changed(hold)),
+            };
+            self.tell(NodeId::from_bytes(holder), news).await;
+        }
+        Ok(())
+    }
+
+    /// Tells the holder that its session has changed.
+    async fn changed(&self, reply: &mut Reply, session: SessionRef) -> Result<(), StoreError> {
+        let (holder, attachment) = (reply.some_id()?, reply.count()?);
+        if let Some(holder) = holder {
+            let changed = Signal::Changed(Hold { session, attachment });
+            self.tell(NodeId::from_bytes(holder), Letter::Signal(changed)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn close(
+        &self,
+        session: SessionRef,
+        reason: &CloseReason,
+        node: NodeId,
+    ) -> Result<Option<Ended>, Gone> {
+        let keys = self.keys.session(session.key);
+        let (life, node, token) = (session.life.to_be_bytes(), node.to_bytes(), random());
+        let arguments = arguments![&life, u64::from(reason.code()), reason.text(), &node, &token];
+        let mut reply = self.session(&script::CLOSE, &keys, &arguments).await?;
+        over(&mut reply)?;
+        self.changed(&mut reply, session).await?;
+        Ok(self.some_ended(&mut reply, session.key)?)
+    }
+
+    pub(super) async fn subscribe(
+        &self,
+        session: SessionRef,
+        channel: &ChannelName,
+        at: Position,
+        most: usize,
+    ) -> Result<(), SubscribeError> {
+        let keys = self.keys.session(session.key);
+        let (life, epoch, token) = (session.life.to_be_bytes(), at.epoch.0.to_be_bytes(), random());
+        let arguments = arguments![&life, channel.as_str(), &epoch, at.seq, most, &token];
+        let mut reply = self.session(&script::SUBSCRIBE, &keys, &arguments).await?;
+        match reply.text()?.as_str() {
+            "over" => return Err(SubscribeError::Over),
+            "many" => return Err(SubscribeError::TooMany(most)),
+            _ => {}
+        }
+        Ok(self.changed(&mut reply, session).await?)
+    }
+
+    pub(super) async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone> {
+        let keys = self.keys.session(session.key);
+        let life = session.life.to_be_bytes();
+        let mut reply = self.session(&script::UNSUBSCRIBE, &keys, &arguments![&life, channel.as_str()]).await?;
+        over(&mut reply)?;
+        Ok(self.changed(&mut reply, session).await?)
+    }
+
+    pub(super) async fn set_attribute(
+        &self,
+        session: SessionRef,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), Gone> {
+        let keys = self.keys.session(session.key);
+        let life = session.life.to_be_bytes();
+        let mut arguments = arguments![&life, name].to_vec();
+        arguments.extend(value.map(Argument::from));
+        over(&mut self.session(&script::ATTRIBUTE, &keys, &arguments).await?)
+    }
+
+    pub(super) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+        let keys = self.keys.session(begin.key);
+        let (node, token) = (begin.node.to_bytes(), random());
+        let turn = u64::from_be_bytes(token);
+        let request = begin.request.map(crate::id::RequestId::to_bytes);
+        let request = request.as_ref().map_or(&[][..], |request| &request[..]);
+        let rate = u64::from(begin.rate.unwrap_or(0));
+        let mut dead: Option<u64> = None;
+        loop {
+            let over = self.calls.over(begin.key);
+            let dead_turn = dead.map(u64::to_be_bytes);
+            let dead_turn = dead_turn.as_ref().map_or(&[][..], |turn| &turn[..]);
+            let arguments = arguments![&node, request, &token, u64::from(begin.count), rate, dead_turn];
+            let mut reply = self.session(&script::BEGIN, &keys, &arguments).await?;
+            match reply.text()?.as_str() {
+                "run" => {
+                    let session = SessionRef { key: begin.key, life: u64::from_be_bytes(reply.id()?) };
+                    let (origin, attributes) = read_info(&mut reply.list()?)?;
+                    self.calls.begun(turn, begin.node);
+                    return Ok(Begun::Run { session, origin, attributes, turn: Turn(turn) });
+                }
+                "finished" => return Ok(Begun::Done),
+                "closed" => return Ok(Begun::Closed),
+                "unknown" => return Ok(Begun::Unknown),
+                "many" => {
+                    let (holder, attachment) = (reply.some_id()?, reply.count()?);
+                    let session = SessionRef { key: begin.key, life: u64::from_be_bytes(reply.id()?) };
+                    if let Some(holder) = holder {
+                        let changed = Signal::Changed(Hold { session, attachment });
+                        self.tell(NodeId::from_bytes(holder), Letter::Signal(changed)).await;
+                    }
+                    return Ok(Begun::TooMany(self.some_ended(&mut reply, begin.key)?));
+                }
+                "wait" => {
+                    let life = u64::from_be_bytes(reply.id()?);
+                    let runner = NodeId::from_bytes(reply.id()?);
+                    let running = u64::from_be_bytes(reply.id()?);
+                    if tokio::time::timeout(RECALL, over).await.is_err() {
+                        let session = SessionRef { key: begin.key, life };
+                        dead = self.dead_turn(session, runner, running, keys.slot).await;
+                    }
+                }
+                _ => return reply.error(),
+            }
+        }
+    }
+
+    /// A handler call that others wait for for long: names it, if it will never end.
+    async fn dead_turn(&self, session: SessionRef, runner: NodeId, turn: u64, slot: u16) -> Option<u64> {
+        if self.is_local(runner) {
+            return (!self.calls.is_running(turn)).then_some(turn);
+        }
+        if self.is_dead(runner, slot) {
+            return Some(turn);
+        }
+        self.tell(runner, Letter::CheckTurn(session, turn)).await;
+        None
+    }
+
+    pub(super) async fn finish(
+        &self,
+        session: SessionRef,
+        turn: u64,
+        push: &Push,
+        node: NodeId,
+        given_up: bool,
+    ) -> Result<Option<Ended>, StoreError> {
+        let keys = self.keys.session(session.key);
+        let (life, node, token) = (session.life.to_be_bytes(), node.to_bytes(), turn.to_be_bytes());
+        let frames: Vec<_> = push.messages.iter().map(Message::frame).collect();
+        let mut arguments = arguments![&life, &token, &node, push.limit, push.most_kept, given_up].to_vec();
+        arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
+        let answer = self.session(&script::FINISH, &keys, &arguments).await;
+        // Whatever the answer: this node does not run it any more.
+        self.calls.ended(turn);
+        let mut reply = answer?;
+        if over(&mut reply).is_err() {
+            return Ok(None);
+        }
+        if push.messages.is_empty() {
+            let _ = (reply.some_id()?, reply.count()?, reply.number()?);
+        } else {
+            self.appended(&mut reply, session, &push.messages).await?;
+        }
+        let waiting = reply.bytes()?;
+        for node in waiting.chunks_exact(8) {
+            let node = NodeId::from_bytes(u64::from_be_bytes(node.try_into().unwrap_or_default()).to_be_bytes());
+            self.tell(node, Letter::TurnOver(session.key)).await;
+        }
+        self.some_ended(&mut reply, session.key)
+    }
+
+    pub(super) async fn closed(&self, session: SessionRef) -> Result<(), StoreError> {
+        let (keys, member) = (self.keys.session(session.key), member_of(session.key));
+        let life = session.life.to_be_bytes();
+        let closed = self.session(&script::CLOSED, &keys, &arguments![&life, &member]).await;
+        self.calls.handled(session);
+        closed.map(drop)
+    }
+
+    /// An end that was given to this node, and whose `on_close` it does not run: given again.
+    pub(super) async fn take_end(&self, session: SessionRef, node: NodeId) -> Result<Option<Ended>, StoreError> {
+        let keys = self.keys.session(session.key);
+        let (life, node) = (session.life.to_be_bytes(), node.to_bytes());
+        let mut reply = self.session(&script::END, &keys, &arguments![&life, &node]).await?;
+        if over(&mut reply).is_err() {
+            return Ok(None);
+        }
+        self.some_ended(&mut reply, session.key)
+    }
+
+    /// The end of a session, where a script gave it to this node.
+    pub(super) fn some_ended(&self, reply: &mut Reply, key: SessionKey) -> Result<Option<Ended>, StoreError> {
+        if !reply.has_more() {
+            return Ok(None);
+        }
+        let mut ended = reply.list()?;
+        let session = SessionRef { key, life: u64::from_be_bytes(ended.id()?) };
+        let code = u16::try_from(ended.number()?).unwrap_or(1000);
+        let reason = CloseReason::from_parts(code, ended.text()?);
+        let (origin, attributes) = read_info(&mut ended.list()?)?;
+        self.calls.given(session);
+        Ok(Some(Ended { session, origin, attributes, reason }))
+    }
+}
+
+/// Disowns an attach, unless its answer came.
+struct Disowned<'a> {
+    store: &'a Arc<Inner>,
+    key: SessionKey,
+    token: [u8; 8],
+    armed: bool,
+}
+
+impl Disowned<'_> {
+    fn settle(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Disowned<'_> {
+    fn drop(&mut self) {
+        if self.armed
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (store, key, token) = (Arc::clone(self.store), self.key, self.token);
+            runtime.spawn(async move { store.disown_by_token(key, token).await });
+        }
+    }
+}
+
+fn random() -> [u8; 8] {
+    rand::random()
+}
+
+fn held(reply: &mut Reply) -> Result<(), Gone> {
+    match reply.text()?.as_str() {
+        "over" => Err(Gone::Over),
+        "fenced" => Err(Gone::Fenced),
+        _ => Ok(()),
+    }
+}
+
+fn over(reply: &mut Reply) -> Result<(), Gone> {
+    held(reply)
+}
+
+/// Origin and attributes of a session.
+fn read_info(info: &mut Reply) -> Result<(Arc<crate::store::Origin>, BTreeMap<String, String>), StoreError> {
+    let (mut origin, mut attributes) = (None, BTreeMap::new());
+    while info.has_more() {
+        let (name, value) = (info.text()?, info.bytes()?);
+        match name.strip_prefix('a') {
+            None => origin = origin::decode(&value),
+            Some(name) => {
+                attributes.insert(name.to_owned(), String::from_utf8_lossy(&value).into_owned());
+            }
+        }
+    }
+    match origin {
+        Some(origin) => Ok((origin, attributes)),
+        None => info.error(),
+    }
+}
+
+/// The attachment, and what waits for it.
+fn read_snapshot(reply: &mut Reply) -> Result<(u64, Pending), StoreError> {
+    let (attachment, from, open) = (reply.count()?, reply.count()?, reply.count()? == 1);
+    let (code, text, confirmed) = (reply.count()?, reply.text()?, reply.count()?);
+    let mut frames = reply.list()?;
+    let mut messages = Vec::new();
+    while frames.has_more() {
+        match Message::from_frame(frames.bytes()?.into()) {
+            Some(message) => messages.push(message),
+            None => return frames.error(),
+        }
+    }
+    let mut rows = reply.list()?;
+    let mut subscriptions = Vec::new();
+    while rows.has_more() {
+        let (channel, packed) = (rows.text()?, rows.bytes()?);
+        let subscription =
+            ChannelName::new(&channel).ok().and_then(|channel| read_row(channel, &packed, confirmed));
+        match subscription {
+            Some(subscription) => subscriptions.push(subscription),
+            None => return rows.error(),
+        }
+    }
+    let closed = (code != 0).then(|| CloseReason::from_parts(u16::try_from(code).unwrap_or(1000), text));
+    Ok((attachment, Pending { open, from: Own(from), messages, subscriptions, closed }))
+}
+
+/// A subscription, as `session.lua` packs it.
+fn read_row(channel: ChannelName, packed: &[u8], confirmed: u64) -> Option<Subscription> {
+    let number = |at: std::ops::Range<usize>| {
+        Some(packed.get(at)?.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte)))
+    };
+    let generation = number(0..4)?;
+    let before = Position { epoch: Epoch(number(4..12)?), seq: number(12..18)? };
+    let newest = Position { epoch: Epoch(number(18..26)?), seq: number(26..32)? };
+    let by = number(32..36)?;
+    Some(Subscription { channel, generation, cursor: if by <= confirmed { newest } else { before } })
+}
+
+/// What a sweep found at a session whose time had come.
+pub(super) enum Swept {
+    /// Nothing to do.
+    Kept,
+    /// It is over, for this node to run its `on_close`.
+    Ended(Ended),
+    /// A node that is alive holds it.
+    Held(NodeId, Hold),
+    /// A node that is alive runs its `on_close`.
+    Closing(NodeId, SessionRef),
+}
+
+impl Inner {
+    /// Looks at a session whose time has come.
+    pub(super) async fn sweep(
+        &self,
+        key: SessionKey,
+        member: &[u8],
+        node: NodeId,
+        may_judge: bool,
+        alive: &[u8],
+    ) -> Result<Swept, StoreError> {
+        let keys = self.keys.session(key);
+        let (token, id) = (random(), node.to_bytes());
+        let arguments = arguments![&id, &token, member, may_judge, alive];
+        let mut reply = self.session(&script::SWEEP, &keys, &arguments).await?;
+        let session =
+            |reply: &mut Reply| Ok::<_, StoreError>(SessionRef { key, life: u64::from_be_bytes(reply.id()?) });
+        Ok(match reply.text()?.as_str() {
+            "ended" => self.some_ended(&mut reply, key)?.map_or(Swept::Kept, Swept::Ended),
+            "held" => {
+                let session = session(&mut reply)?;
+                let holder = NodeId::from_bytes(reply.id()?);
+                Swept::Held(holder, Hold { session, attachment: reply.count()? })
+            }
+            "closing" => {
+                let session = session(&mut reply)?;
+                Swept::Closing(NodeId::from_bytes(reply.id()?), session)
+            }
+            _ => Swept::Kept,
+        })
+    }
+}
