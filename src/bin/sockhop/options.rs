@@ -44,6 +44,30 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics: Option<bool>,
 
+    /// Where sessions and channels live: `memory`, or redis://[user:password@]host[:port][/database], rediss://… with
+    /// TLS, redis+unix:///path, redis-sentinel://host:port,host:port/primary-name, redis-cluster://host:port,host:port
+    /// [default: memory]
+    #[arg(long, env = "SOCKHOP_STORE", value_name = "URL", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<String>,
+
+    /// What stands before every key in the store; deployments that share a server need different ones
+    /// [default: sockhop]
+    #[arg(long, env = "SOCKHOP_STORE_PREFIX", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store_prefix: Option<String>,
+
+    /// How long one command to the store is waited for [default: 2s]
+    #[arg(long, env = "SOCKHOP_STORE_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store_timeout: Option<Time>,
+
+    /// How long a node may be silent before others count it as dead and let go what it holds; also how long an
+    /// operation on the store is tried [default: 15s]
+    #[arg(long, env = "SOCKHOP_STORE_LEASE", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store_lease: Option<Time>,
+
     /// What every service starts from; a `[[services]]` table of the file may say otherwise.
     #[command(flatten)]
     #[serde(flatten)]

@@ -40,9 +40,9 @@ pub(crate) fn routes(
 ) -> BoxedFilter<(Response,)> {
     let health = warp::path!("healthz").map(|| "ok\n".into_response());
     let ready_node = node.clone();
-    let ready = warp::path!("readyz").map(move || match ready_node.is_ready() {
-        true => "ready\n".into_response(),
-        false => warp::reply::with_status("draining\n", StatusCode::SERVICE_UNAVAILABLE).into_response(),
+    let ready = warp::path!("readyz").map(move || match ready_node.unready() {
+        None => "ready\n".into_response(),
+        Some(why) => warp::reply::with_status(format!("{why}\n"), StatusCode::SERVICE_UNAVAILABLE).into_response(),
     });
     let common = warp::get().and(health.or(ready).unify());
     let with_metrics = match metrics {

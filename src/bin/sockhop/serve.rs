@@ -1,10 +1,13 @@
 //! The `serve` command: builds the services and runs them until told to stop.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use sockhop::server::Server;
 use sockhop::services::{Amplify, Broadcast, Close, Echo, Ticker};
+use sockhop::store::{RedisStore, Store};
 use sockhop::{ChannelName, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,18 +17,28 @@ use crate::settings::{ServiceSettings, Settings};
 use crate::units::Size;
 
 /// Serves until SIGTERM or SIGINT, then drains.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let metrics = match settings.metrics {
         // Installed before the node is built, which takes its counters then.
         true => Some(metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?),
         false => None,
     };
-    let node = Node::builder().max_sessions(settings.max_sessions).build();
+    let mut node = Node::builder().max_sessions(settings.max_sessions);
+    let store = settings.store.take().map(|store| Arc::new(store.build()));
+    let place = match &store {
+        None => "memory: sessions end with this process".to_owned(),
+        Some(store) => {
+            start(store).await?;
+            node = node.store(Arc::clone(store) as Arc<dyn Store>);
+            store.to_string()
+        }
+    };
+    let node = node.build();
     let services = services(&node, &settings)?;
     let server = Server::bind(settings.listen, settings.limits.clone())
         .with_context(|| format!("could not listen on {}", settings.listen))?;
     let stop = stop_signal()?;
-    announce(&server, &settings, &services)?;
+    announce(&server, &settings, &services, &place)?;
     tracing::info!(node = %node.id(), listen = %server.local_addr()?, "started");
     let rest = page::routes(&node, settings.page, settings.www.as_deref(), metrics);
     let report = server.serve(&node, services, rest, stop, settings.drain).await;
@@ -33,6 +46,25 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         0 => tracing::info!("drained"),
         cut => tracing::warn!(cut, "drained, but not all connections ended in time"),
     }
+    Ok(())
+}
+
+/// How long start-up waits for the store, before it goes on without: the node is not ready then, and tries again.
+const STORE_WAIT: Duration = Duration::from_secs(2);
+
+/// Waits a moment for the store; what makes it unusable for good ends the program.
+async fn start(store: &Arc<RedisStore>) -> anyhow::Result<()> {
+    if let Ok(started) = tokio::time::timeout(STORE_WAIT, store.started()).await {
+        return Ok(started?);
+    }
+    tracing::warn!(store = %store, "the store cannot be reached yet: not ready, trying again");
+    let store = Arc::clone(store);
+    tokio::spawn(async move {
+        match store.started().await {
+            Ok(()) => tracing::info!(store = %store, "the store can be used"),
+            Err(error) => tracing::error!(%error, "the store cannot be used"),
+        }
+    });
     Ok(())
 }
 
@@ -102,7 +134,7 @@ fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
 }
 
 /// Says on stdout where to look. The first line holds the address, for programs that start this one.
-fn announce(server: &Server, settings: &Settings, services: &[Service]) -> anyhow::Result<()> {
+fn announce(server: &Server, settings: &Settings, services: &[Service], store: &str) -> anyhow::Result<()> {
     let base = format!("http://{}", server.local_addr()?);
     let mut out = std::io::stdout().lock();
     writeln!(out, "sockhop {} listening on {base}/", env!("CARGO_PKG_VERSION"))?;
@@ -112,7 +144,7 @@ fn announce(server: &Server, settings: &Settings, services: &[Service]) -> anyho
     let prefixes: Vec<_> = services.iter().map(Service::prefix).collect();
     writeln!(out, "  services  {}", prefixes.join(" "))?;
     writeln!(out, "  health    {base}/healthz {base}/readyz")?;
-    writeln!(out, "  store     memory: sessions end with this process")?;
+    writeln!(out, "  store     {store}")?;
     writeln!(
         out,
         "  stop      Ctrl-C or SIGTERM, drains within {}",

@@ -10,6 +10,7 @@ use clap::Args;
 use config::{Config, File, FileFormat, Value};
 use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
+use sockhop::store::{RedisStore, RedisStoreBuilder};
 use sockhop::{Origins, ServiceBuilder};
 
 use crate::options::{HandlerKind, LogFormat, LogLevel, Options, Tuning};
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) max_sessions: usize,
     pub(crate) drain: Drain,
+    /// Where sessions live, if not in memory.
+    pub(crate) store: Option<RedisStoreBuilder>,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
 }
@@ -107,6 +110,12 @@ impl Settings {
             limits,
             max_sessions: at_least("max-sessions", options.max_sessions.unwrap_or(1_000_000), 1)?,
             drain,
+            store: store(
+                options.store.as_deref(),
+                options.store_prefix,
+                options.store_timeout,
+                options.store_lease,
+            )?,
             log_level: options.log_level.unwrap_or(LogLevel::Info),
             log_format: options.log_format.unwrap_or(LogFormat::Text),
         };
@@ -116,6 +125,32 @@ impl Settings {
             bail!("www = {}: this is no folder", www.display());
         }
         Ok(settings)
+    }
+}
+
+/// The store on other machines that is asked for, if one is.
+fn store(
+    url: Option<&str>,
+    prefix: Option<String>,
+    timeout: Option<Time>,
+    lease: Option<Time>,
+) -> anyhow::Result<Option<RedisStoreBuilder>> {
+    let prefix = prefix.unwrap_or_else(|| "sockhop".to_owned());
+    if prefix.is_empty() || !prefix.chars().all(|c| c.is_ascii_graphic() && c != '{' && c != '}') {
+        bail!("store-prefix = {prefix:?}: it needs visible ASCII characters, and no braces");
+    }
+    let timeout = time("store-timeout", timeout, Duration::from_secs(2))?;
+    let lease = time("store-lease", lease, Duration::from_secs(15))?;
+    if lease < 2 * timeout {
+        bail!("store-lease = {lease:?}: it must be at least twice the store-timeout, {timeout:?}");
+    }
+    match url {
+        None | Some("memory") => Ok(None),
+        Some(url) => {
+            let builder =
+                RedisStore::builder(url).map_err(|error| anyhow::anyhow!("store: {error}, or `memory`"))?;
+            Ok(Some(builder.prefix(&prefix).timeout(timeout).lease(lease)))
+        }
     }
 }
 

@@ -502,6 +502,13 @@ impl Store for RedisStore {
     }
 }
 
+/// Where it is, without credentials.
+impl std::fmt::Display for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, keys {}:*", self.inner.runner.servers.url(), self.inner.prefix)
+    }
+}
+
 impl std::fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisStore")

@@ -16,7 +16,7 @@ if not r then
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
   redis.call('HSET', KEYS[4], '', origin)
   redis.call('PEXPIRE', KEYS[4], TTL + 2 * delay)
-  redis.call('ZADD', KEYS[5], due, member)
+  remind(due, member)
   save(r, KEYS[1])
   return { 'created', life, 1 }
 end

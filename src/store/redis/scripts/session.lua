@@ -17,6 +17,12 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Has the session looked at, at the latest, at an instant.
+local function remind(at, member)
+  redis.call('ZADD', KEYS[5], at, member)
+  redis.call('PEXPIRE', KEYS[5], 2 * TTL)
+end
+
 local function load(key)
   local packed = redis.call('GET', key)
   if not packed then return nil end
@@ -145,7 +151,7 @@ local function remove(r, member)
   if r[ON_CLOSE] == RUNNING_CALL or r[ON_CLOSE] == GIVEN then
     r[INFO] = redis.call('HGETALL', KEYS[4])
     save(r, KEYS[1] .. ':' .. r[LIFE])
-    redis.call('ZADD', KEYS[5], now() + CHECK, member .. r[LIFE])
+    remind(now() + CHECK, member .. r[LIFE])
   end
   redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   redis.call('ZREM', KEYS[5], member)

@@ -24,7 +24,7 @@ local at = now()
 
 local function again(due)
   r[DUE] = due
-  redis.call('ZADD', KEYS[5], due, member)
+  remind(due, member)
   for i = 2, 4 do redis.call('PEXPIRE', KEYS[i], TTL + 2 * r[DELAY]) end
   save(r, key)
 end
