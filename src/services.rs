@@ -1,8 +1,11 @@
 //! Ready-made handlers: for trying things out, for the standard SockJS test services, and as examples.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::{ChannelName, CloseReason, Handler, Node, Session};
+use crate::store::{PublishError, SubscribeError};
+use crate::{AttributeError, ChannelName, CloseReason, Handler, Node, SendError, Session};
 
 /// Sends each message back.
 ///
@@ -100,4 +103,100 @@ impl Handler for Amplify {
         let power = message.trim().parse().ok().filter(|power| (1..=18).contains(power)).unwrap_or(1);
         let _ = session.send("x".repeat(1 << power)).await;
     }
+}
+
+/// For accounts of what was lost, repeated or reordered: every call puts a stamp of its own, `NODE-NUMBER`, on what it
+/// says, so that a message delivered twice differs from one that was handled twice.
+///
+/// - `publish TEXT` publishes `published STAMP TEXT` to all sessions, and tells the sender what became of it:
+///   `accepted STAMP TEXT`, `refused STAMP TEXT` or `unknown STAMP TEXT`.
+/// - `name NAME` lets `on_close` publish `left STAMP NAME CODE`. The sender is told `told STAMP name NAME`.
+/// - Anything else is answered by `told STAMP TEXT`.
+///
+/// A client that has had an answer is subscribed.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    node: Node,
+    channel: ChannelName,
+    calls: Arc<AtomicU64>,
+}
+
+impl Ledger {
+    /// A ledger through a channel of the node's store.
+    #[must_use]
+    pub fn new(node: &Node, channel: ChannelName) -> Self {
+        Self { node: node.clone(), channel, calls: Arc::default() }
+    }
+
+    fn stamp(&self) -> String {
+        format!("{}-{}", self.node.id(), self.calls.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Tells the session, however often it takes; each attempt is a message of its own, told apart by its number.
+    async fn tell(&self, session: &Session, text: &str) {
+        for attempt in 1..=ATTEMPTS {
+            match session.send(format!("{text} #{attempt}")).await {
+                Err(SendError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                Ok(()) | Err(SendError::Over | SendError::TooSlow) => return,
+            }
+        }
+        let _ = session.close(ledger_failed()).await;
+    }
+}
+
+/// How often an operation of the ledger is tried while the store cannot be reached.
+const ATTEMPTS: u32 = 100;
+/// The time between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Handler for Ledger {
+    async fn on_open(&self, session: &Session) {
+        for _ in 1..=ATTEMPTS {
+            match session.subscribe(&self.channel).await {
+                Err(SubscribeError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                _ => return,
+            }
+        }
+        let _ = session.close(ledger_failed()).await;
+    }
+
+    async fn on_message(&self, session: &Session, message: String) {
+        let stamp = self.stamp();
+        if let Some(name) = message.strip_prefix("name ") {
+            for _ in 1..=ATTEMPTS {
+                match session.set_attribute(NAME, name).await {
+                    Err(AttributeError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                    _ => break,
+                }
+            }
+        }
+        let outcome = match message.strip_prefix("publish ") {
+            None => "told",
+            Some(text) => match self.node.publish(&self.channel, format!("published {stamp} {text}")).await {
+                Ok(_) => "accepted",
+                Err(PublishError::Refused(_)) => "refused",
+                Err(PublishError::Unknown(_)) => "unknown",
+            },
+        };
+        let text = message.strip_prefix("publish ").unwrap_or(&message);
+        self.tell(session, &format!("{outcome} {stamp} {text}")).await;
+    }
+
+    async fn on_close(&self, session: &Session, reason: &CloseReason) {
+        let Some(name) = session.attribute(NAME) else { return };
+        let text = format!("left {} {name} {}", self.stamp(), reason.code());
+        for _ in 1..=ATTEMPTS {
+            match self.node.publish(&self.channel, text.clone()).await {
+                Err(PublishError::Refused(_)) => tokio::time::sleep(PAUSE).await,
+                _ => break,
+            }
+        }
+    }
+}
+
+/// The attribute of a ledger's session that holds its client's name.
+const NAME: &str = "name";
+
+fn ledger_failed() -> CloseReason {
+    CloseReason::new(3001, "The ledger could not reach the store").unwrap_or(CloseReason::NORMAL)
 }

@@ -24,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) services: Vec<ServiceOptions>,
 
     /// Mount the standard SockJS test services: /echo, /disabled_websocket_echo, /cookie_needed_echo, /close,
-    /// /ticker, /amplify, /broadcast [default: false]
+    /// /ticker, /amplify, /broadcast; and /ledger, for accounts of messages [default: false]
     #[arg(long, env = "SOCKHOP_TEST_SERVICES", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) test_services: Option<bool>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sockhop::server::Server;
-use sockhop::services::{Amplify, Broadcast, Close, Echo, Ticker};
+use sockhop::services::{Amplify, Broadcast, Close, Echo, Ledger, Ticker};
 use sockhop::store::{RedisStore, Store};
 use sockhop::{ChannelName, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -129,6 +129,7 @@ fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
         (Service::builder("/ticker", Ticker), plain()),
         (Service::builder("/amplify", Amplify), plain()),
         (builder(node, HandlerKind::Broadcast, "/broadcast")?, plain()),
+        (Service::builder("/ledger", Ledger::new(node, ChannelName::new("ledger")?)), plain()),
     ];
     Ok(services.into_iter().map(|(service, special)| special.or(tuning).apply(service).build(node)).collect())
 }
