@@ -108,12 +108,14 @@ impl Handler for Amplify {
 /// For accounts of what was lost, repeated or reordered: every call puts a stamp of its own, `NODE-NUMBER`, on what it
 /// says, so that a message delivered twice differs from one that was handled twice.
 ///
-/// - `publish TEXT` publishes `published STAMP TEXT` to all sessions, and tells the sender what became of it:
-///   `accepted STAMP TEXT`, `refused STAMP TEXT` or `unknown STAMP TEXT`.
-/// - `name NAME` lets `on_close` publish `left STAMP NAME CODE`. The sender is told `told STAMP name NAME`.
-/// - Anything else is answered by `told STAMP TEXT`.
+/// | message | what the sender is told |
+/// | --- | --- |
+/// | `publish TEXT` | `accepted STAMP TEXT`, `refused STAMP TEXT` or `unknown STAMP TEXT`, when `published STAMP TEXT` was published to all sessions |
+/// | `wait MS TEXT` | `begun STAMP TEXT` at once, and `told STAMP TEXT` after the milliseconds, 10 s at most |
+/// | `name NAME` | `told STAMP name NAME`; from then on the session's end is published as `left STAMP NAME CODE` |
+/// | any other | `told STAMP TEXT` |
 ///
-/// A client that has had an answer is subscribed.
+/// What a sender is told ends in `#ATTEMPT`. Whoever was told something is subscribed.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     node: Node,
@@ -132,7 +134,16 @@ impl Ledger {
         format!("{}-{}", self.node.id(), self.calls.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Tells the session, however often it takes; each attempt is a message of its own, told apart by its number.
+    async fn publish(&self, text: String) -> &'static str {
+        match self.node.publish(&self.channel, text).await {
+            Ok(_) => "accepted",
+            Err(PublishError::Refused(_)) => "refused",
+            Err(PublishError::Unknown(_)) => "unknown",
+        }
+    }
+
+    /// Tells the session, however often it takes. Each attempt is a message of its own, since one that failed may have
+    /// arrived.
     async fn tell(&self, session: &Session, text: &str) {
         for attempt in 1..=ATTEMPTS {
             match session.send(format!("{text} #{attempt}")).await {
@@ -140,7 +151,18 @@ impl Ledger {
                 Ok(()) | Err(SendError::Over | SendError::TooSlow) => return,
             }
         }
-        let _ = session.close(ledger_failed()).await;
+        give_up(session).await;
+    }
+
+    /// Keeps the client's name for `on_close`.
+    async fn remember(&self, session: &Session, name: &str) {
+        for _ in 1..=ATTEMPTS {
+            match session.set_attribute(NAME, name).await {
+                Err(AttributeError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                Ok(()) | Err(AttributeError::Over | AttributeError::TooLarge(_)) => return,
+            }
+        }
+        give_up(session).await;
     }
 }
 
@@ -148,37 +170,46 @@ impl Ledger {
 const ATTEMPTS: u32 = 100;
 /// The time between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest that a client can let a call take.
+const LONGEST_WAIT: u64 = 10_000;
+/// The attribute of a ledger's session that holds its client's name.
+const NAME: &str = "name";
+
+async fn give_up(session: &Session) {
+    let reason = CloseReason::new(3001, "The ledger could not reach the store").unwrap_or(CloseReason::NORMAL);
+    if let Err(error) = session.close(reason).await {
+        tracing::warn!(%error, "could not close a session");
+    }
+}
 
 impl Handler for Ledger {
     async fn on_open(&self, session: &Session) {
         for _ in 1..=ATTEMPTS {
             match session.subscribe(&self.channel).await {
                 Err(SubscribeError::Store(_)) => tokio::time::sleep(PAUSE).await,
-                _ => return,
+                Ok(()) | Err(SubscribeError::Over | SubscribeError::TooMany(_)) => return,
             }
         }
-        let _ = session.close(ledger_failed()).await;
+        give_up(session).await;
     }
 
     async fn on_message(&self, session: &Session, message: String) {
         let stamp = self.stamp();
-        if let Some(name) = message.strip_prefix("name ") {
-            for _ in 1..=ATTEMPTS {
-                match session.set_attribute(NAME, name).await {
-                    Err(AttributeError::Store(_)) => tokio::time::sleep(PAUSE).await,
-                    _ => break,
-                }
+        let (outcome, text) = match message.split_once(' ') {
+            Some(("publish", text)) => (self.publish(format!("published {stamp} {text}")).await, text),
+            Some(("name", name)) => {
+                self.remember(session, name).await;
+                ("told", &*message)
             }
-        }
-        let outcome = match message.strip_prefix("publish ") {
-            None => "told",
-            Some(text) => match self.node.publish(&self.channel, format!("published {stamp} {text}")).await {
-                Ok(_) => "accepted",
-                Err(PublishError::Refused(_)) => "refused",
-                Err(PublishError::Unknown(_)) => "unknown",
-            },
+            Some(("wait", order)) => {
+                let (time, text) = order.split_once(' ').unwrap_or(("0", order));
+                self.tell(session, &format!("begun {stamp} {text}")).await;
+                let time = time.parse().unwrap_or(0).min(LONGEST_WAIT);
+                tokio::time::sleep(Duration::from_millis(time)).await;
+                ("told", text)
+            }
+            _ => ("told", &*message),
         };
-        let text = message.strip_prefix("publish ").unwrap_or(&message);
         self.tell(session, &format!("{outcome} {stamp} {text}")).await;
     }
 
@@ -186,17 +217,12 @@ impl Handler for Ledger {
         let Some(name) = session.attribute(NAME) else { return };
         let text = format!("left {} {name} {}", self.stamp(), reason.code());
         for _ in 1..=ATTEMPTS {
-            match self.node.publish(&self.channel, text.clone()).await {
-                Err(PublishError::Refused(_)) => tokio::time::sleep(PAUSE).await,
-                _ => break,
+            // What is unknown may be there: saying it again could be once too often.
+            if self.publish(text.clone()).await != "refused" {
+                return;
             }
+            tokio::time::sleep(PAUSE).await;
         }
+        tracing::warn!(name, "could not say that a session is over");
     }
-}
-
-/// The attribute of a ledger's session that holds its client's name.
-const NAME: &str = "name";
-
-fn ledger_failed() -> CloseReason {
-    CloseReason::new(3001, "The ledger could not reach the store").unwrap_or(CloseReason::NORMAL)
 }
