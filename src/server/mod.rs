@@ -4,6 +4,7 @@
 
 mod connections;
 mod refuse;
+mod signature;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use warp::filters::BoxedFilter;
 
 use self::connections::{Admission, Connection, Connections};
+use self::signature::Signature;
 use crate::{Body, DrainReport, Node, Service};
 
 /// What clients may take of a server. Each field says its unit and default; see [`Limits::default`].
@@ -102,6 +104,7 @@ impl Default for Drain {
 pub struct Server {
     listener: TcpListener,
     limits: Limits,
+    show_node: bool,
 }
 
 /// Connections that wait to be accepted.
@@ -130,7 +133,16 @@ impl Server {
         socket.set_tcp_user_timeout(Some(limits.stalled_timeout))?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self { listener: TcpListener::from_std(socket.into())?, limits })
+        Ok(Self { listener: TcpListener::from_std(socket.into())?, limits, show_node: false })
+    }
+
+    /// Whether each answer says which node gave it: its [id](Node::id) as `x-sockhop-node`, which pages of other
+    /// origins may read where they may read the answer, and as `Server-Timing: node;desc="…"`, which a browser's
+    /// resource timings hold. Default: no.
+    #[must_use]
+    pub fn show_node(mut self, shown: bool) -> Self {
+        self.show_node = shown;
+        self
     }
 
     /// Where the server listens.
@@ -153,7 +165,8 @@ impl Server {
     ) -> DrainReport {
         // The longest prefix wins.
         services.sort_by_key(|service| std::cmp::Reverse(service.prefix().len()));
-        let app = Arc::new(App { services, rest });
+        let signature = self.show_node.then(|| Signature::of(node.id()));
+        let app = Arc::new(App { services, rest, signature });
         let connections = Connections::new(&self.limits);
         let http = self.http();
         tokio::select! {
@@ -214,6 +227,7 @@ impl Server {
 struct App {
     services: Vec<Service>,
     rest: BoxedFilter<(warp::reply::Response,)>,
+    signature: Option<Signature>,
 }
 
 async fn respond(
@@ -222,14 +236,18 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Either<Body, impl http_body::Body<Data = bytes::Bytes, Error = warp::Error>>>, Unwritten> {
     let path = request.uri().path();
-    match app.services.iter().find(|service| service.serves(path)) {
-        Some(service) => Ok(service.respond_to(remote, request).await?.map(Either::Left)),
+    let mut response = match app.services.iter().find(|service| service.serves(path)) {
+        Some(service) => service.respond_to(remote, request).await?.map(Either::Left),
         None => {
             let mut rest = warp::service(app.rest.clone());
             let Ok(response) = tower_service::Service::call(&mut rest, request).await;
-            Ok(response.map(Either::Right))
+            response.map(Either::Right)
         }
+    };
+    if let Some(signature) = &app.signature {
+        signature.sign(response.headers_mut());
     }
+    Ok(response)
 }
 
 async fn serve(

@@ -68,6 +68,11 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) store_lease: Option<Time>,
 
+    /// Say with each answer which node gave it, as x-sockhop-node and as Server-Timing [default: false]
+    #[arg(long, env = "SOCKHOP_SHOW_NODE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) show_node: Option<bool>,
+
     /// What every service starts from; a `[[services]]` table of the file may say otherwise.
     #[command(flatten)]
     #[serde(flatten)]

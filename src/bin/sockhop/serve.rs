@@ -36,7 +36,8 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let node = node.build();
     let services = services(&node, &settings)?;
     let server = Server::bind(settings.listen, settings.limits.clone())
-        .with_context(|| format!("could not listen on {}", settings.listen))?;
+        .with_context(|| format!("could not listen on {}", settings.listen))?
+        .show_node(settings.show_node);
     let stop = stop_signal()?;
     announce(&server, &settings, &services, &place)?;
     tracing::info!(node = %node.id(), listen = %server.local_addr()?, "started");
