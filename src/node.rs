@@ -218,10 +218,14 @@ impl Node {
         inner.close_sockets(timeout / 2).await;
         inner.stop.cancel();
         inner.tasks.close();
-        let finished = tokio::time::timeout_at(deadline, inner.tasks.wait()).await.is_ok();
+        let ended = async {
+            inner.registry.all_left().await;
+            inner.tasks.wait().await;
+        };
+        let finished = tokio::time::timeout_at(deadline, ended).await.is_ok();
         // Not before: who has left is taken for dead, and what it holds is taken over.
         let _ = tokio::time::timeout(LEAVE_TIMEOUT, inner.store.leave(inner.id)).await;
-        DrainReport { cut: if finished { 0 } else { inner.tasks.len() } }
+        DrainReport { cut: if finished { 0 } else { inner.tasks.len() + inner.registry.receivers() } }
     }
 }
 

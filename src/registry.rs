@@ -145,6 +145,22 @@ impl Registry {
         tokio::time::timeout(GRACE, gone).await.is_err()
     }
 
+    /// HTTP receivers that are here.
+    pub(crate) fn receivers(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).values().map(SmallVec::len).sum::<usize>()).sum()
+    }
+
+    /// Resolves once no HTTP receiver is here.
+    pub(crate) async fn all_left(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.receivers() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// A question for another node: its ticket, and where the answer arrives.
     pub(crate) fn ask(&self) -> Question<'_> {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);

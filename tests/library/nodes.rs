@@ -112,11 +112,12 @@ async fn a_node_that_drains_hands_its_sessions_over() {
     assert_eq!(chunk(&mut stream).await.unwrap(), "o\n");
     tokio::task::yield_now().await;
     assert!(pair.nodes[0].is_ready());
-    let report = pair.nodes[0].drain(Duration::from_secs(5)).await;
-    assert_eq!(report.cut, 0);
-    assert!(!pair.nodes[0].is_ready());
+    let draining = pair.nodes[0].clone();
+    let draining = tokio::spawn(async move { draining.drain(Duration::from_secs(5)).await });
     assert_eq!(waiting.await.unwrap(), "h");
     assert_eq!(chunk(&mut stream).await, None, "a proper end");
+    assert_eq!(draining.await.unwrap().cut, 0);
+    assert!(!pair.nodes[0].is_ready());
     for client in [&clients[1], &other.at(&pair.services[1])] {
         assert_eq!(client.send(&["on"]).await, 204);
         assert_eq!(client.poll().await, r#"a["on"]"#);

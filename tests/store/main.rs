@@ -2,5 +2,115 @@
 
 mod channels;
 mod property;
+#[path = "../support/redis.rs"]
+mod redis;
 mod sessions;
 mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::world::World;
+
+type Case = fn(World) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The contract, as a list: in memory each case is a test of its own with a clock that jumps; on servers, which cost
+/// time to start, all cases are one.
+macro_rules! contract {
+    ($($module:ident: $($case:ident)+;)+) => {
+        const CASES: &[(&str, Case)] = &[$($((stringify!($case), |world| Box::pin($module::$case(world))),)+)+];
+
+        mod memory {
+            $($(
+                #[tokio::test(start_paused = true)]
+                async fn $case() {
+                    crate::$module::$case(crate::World::memory()).await;
+                }
+            )+)+
+        }
+    };
+}
+
+contract! {
+    channels:
+        positions_rise_by_one_from_one
+        entries_after_a_position_are_read_in_order
+        a_read_is_bounded_but_gives_at_least_one_entry
+        a_read_finds_its_place_in_a_long_log_of_batches
+        a_batch_published_again_is_answered_but_not_appended
+        what_is_past_the_retention_is_told_as_a_gap
+        a_position_of_another_life_or_of_the_future_is_a_gap
+        a_follower_gets_all_entries_after_the_head_it_was_told
+        nothing_is_missed_between_the_head_that_was_told_and_what_is_heard
+        follows_are_counted
+        what_is_published_at_once_is_in_one_order_for_all;
+    sessions:
+        the_first_attach_creates_and_the_second_is_told_who_holds
+        without_room_nothing_is_created_but_known_sessions_are_held
+        a_released_session_goes_on_at_another_node_with_what_waits
+        a_session_that_only_gets_its_open_frame_is_free_at_once
+        a_repeated_request_gets_the_same_again_and_another_one_what_follows
+        a_repeat_takes_a_held_session_over_and_fences_the_first
+        only_the_named_holder_loses_a_session_to_a_takeover
+        commits_count_only_for_the_generation_they_name
+        subscriptions_have_a_limit_and_end_when_told
+        a_lost_receiver_ends_the_session_and_frees_its_id
+        a_disowned_attach_has_handed_out_nothing
+        what_the_client_is_known_to_have_is_not_kept
+        on_close_waits_for_the_handler_call_under_way_and_is_given_once
+        a_closed_session_tells_what_waits_and_then_why_again_and_again
+        a_session_that_is_told_too_much_is_closed_and_grows_no_further
+        what_a_receiver_was_handed_is_not_unread
+        requests_that_are_repeated_for_ever_do_not_let_a_session_grow
+        handler_calls_of_a_session_never_overlap
+        what_a_handler_call_sends_is_told_to_the_holder
+        a_send_that_the_balancer_repeats_is_done_once
+        too_many_messages_in_a_second_close_the_session
+        attributes_are_seen_by_the_next_call
+        a_client_that_does_not_come_back_ends_its_session_once
+        an_attached_session_does_not_expire_and_a_released_one_starts_anew
+        a_closing_session_is_forgotten_without_another_on_close
+        sessions_are_counted_by_whoever_looks_after_them
+        signals_reach_the_node_they_are_for;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_the_last_node_in_memory_end_with_it() {
+    sessions::sessions_of_the_last_node_end_with_it(World::memory()).await;
+}
+
+/// Cases that run at once: their delays are real, and the machine is not theirs alone.
+const AT_ONCE: usize = 8;
+
+/// Runs all cases against one server, each below a prefix of its own.
+async fn keep_the_contract(url: &str) {
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let mut cases = JoinSet::new();
+    for (name, case) in CASES {
+        let world = World::redis(url, name).await;
+        let permits = Arc::clone(&permits);
+        cases.spawn(async move {
+            let _permit = permits.acquire().await.unwrap();
+            let run = AssertUnwindSafe(case(world));
+            futures_util::FutureExt::catch_unwind(run).await.err().map(|_| *name)
+        });
+    }
+    let failed: Vec<_> = cases.join_all().await.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "these failed, for the reasons above: {failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keeps_the_contract() {
+    let server = redis::Redis::start();
+    keep_the_contract(&server.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_cluster_keeps_the_contract() {
+    let cluster = redis::Cluster::start(3, 0);
+    keep_the_contract(&cluster.url()).await;
+}

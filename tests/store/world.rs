@@ -5,78 +5,138 @@ use std::time::Duration;
 
 use sockhop::store::{
     Attach, Attached, Begin, Ended, Entry, Epoch, First, Hold, Inbox, MemoryStore, Origin, Own, Pending, Position,
-    Publish, Push, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
+    Publish, Push, RedisStore, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, RequestId, RequestInfo, SessionKey};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-/// The stores that the contract is run against.
-pub(crate) fn stores() -> Vec<Arc<dyn Store>> {
-    vec![Arc::new(MemoryStore::new())]
+/// A store under test, and how long things take there.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    /// How long a session lives without a receiver.
+    pub(crate) delay: Duration,
+    /// What is long enough for something to have happened that does.
+    pub(crate) moment: Duration,
 }
 
-pub(crate) const DELAY: Duration = Duration::from_secs(5);
+/// How long something that must happen is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl World {
+    pub(crate) fn memory() -> Self {
+        let (delay, moment) = (Duration::from_secs(5), Duration::from_millis(50));
+        Self { store: Arc::new(MemoryStore::new()), delay, moment }
+    }
+
+    pub(crate) async fn redis(url: &str, prefix: &str) -> Self {
+        let store = RedisStore::builder(url).unwrap().prefix(prefix).lease(Duration::from_secs(2)).build();
+        store.started().await.unwrap();
+        let (delay, moment) = (Duration::from_secs(3), Duration::from_millis(400));
+        Self { store: Arc::new(store), delay, moment }
+    }
+
+    /// A node that only listens.
+    pub(crate) fn join(&self) -> Node {
+        let inbox = Arc::<Heard>::default();
+        let listening: Arc<dyn Inbox> = inbox.clone();
+        let id = NodeId::random();
+        self.store.join(id, Arc::downgrade(&listening));
+        Node { id, store: Arc::clone(&self.store), inbox, delay: self.delay, moment: self.moment }
+    }
+}
 
 /// A node that only listens.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) store: Arc<dyn Store>,
     inbox: Arc<Heard>,
+    delay: Duration,
+    moment: Duration,
 }
 
 #[derive(Default)]
 struct Heard {
     entries: Mutex<Vec<(String, u64)>>,
     signals: Mutex<Vec<Signal>>,
+    news: Notify,
 }
 
 impl Inbox for Heard {
     fn entries(&self, _channel: &ChannelName, _epoch: Epoch, entries: &[Entry]) {
         let heard = entries.iter().map(|entry| (entry.message.text().to_owned(), entry.seq));
         self.entries.lock().unwrap().extend(heard);
+        self.news.notify_one();
     }
 
     fn head(&self, _channel: &ChannelName, _head: Position) {}
 
-    fn frames(&self, _hold: Hold, _from: Own, _frames: &[Message]) {}
+    fn frames(&self, hold: Hold, _from: Own, _frames: &[Message]) {
+        // Frames that come along with the news that there are some.
+        self.signal(Signal::Changed(hold));
+    }
 
     fn missed(&self) {}
 
     fn lapsed(&self) {}
 
     fn signal(&self, signal: Signal) {
-        self.signals.lock().unwrap().push(signal);
+        if !matches!(signal, Signal::Check(_)) {
+            self.signals.lock().unwrap().push(signal);
+            self.news.notify_one();
+        }
+    }
+}
+
+impl Heard {
+    async fn take<T>(&self, from: &Mutex<Vec<T>>, count: usize) -> Vec<T> {
+        let enough = async {
+            while from.lock().unwrap().len() < count {
+                self.news.notified().await;
+            }
+        };
+        timeout(PATIENCE, enough).await.expect("as much as was waited for");
+        std::mem::take(&mut from.lock().unwrap())
     }
 }
 
 impl Node {
-    pub(crate) fn join(store: &Arc<dyn Store>) -> Self {
-        let inbox = Arc::<Heard>::default();
-        let listening: Arc<dyn Inbox> = inbox.clone();
-        let id = NodeId::random();
-        store.join(id, Arc::downgrade(&listening));
-        Self { id, store: Arc::clone(store), inbox }
+    /// Takes the entries heard, once there are `count`.
+    pub(crate) async fn heard(&self, count: usize) -> Vec<(String, u64)> {
+        self.inbox.take(&self.inbox.entries, count).await
     }
 
-    pub(crate) fn heard(&self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.inbox.entries.lock().unwrap())
+    /// Takes the signals heard, once there are `count`.
+    pub(crate) async fn signals(&self, count: usize) -> Vec<Signal> {
+        self.inbox.take(&self.inbox.signals, count).await
     }
 
-    pub(crate) fn signals(&self) -> Vec<Signal> {
-        std::mem::take(&mut self.inbox.signals.lock().unwrap())
+    /// Whether nothing more comes.
+    pub(crate) async fn is_left_alone(&self) -> bool {
+        tokio::time::sleep(self.moment).await;
+        self.inbox.entries.lock().unwrap().is_empty() && self.inbox.signals.lock().unwrap().is_empty()
+    }
+
+    /// The ends that are given to the node; none where nothing ends in the time that sessions live.
+    pub(crate) async fn ends(&self) -> Vec<Ended> {
+        timeout(PATIENCE, self.store.expired(self.id)).await.expect("something ends")
     }
 
     pub(crate) async fn try_attach(&self, id: &str, request: Option<&str>, takeover: Takeover) -> Attached {
-        let create = || Some(origin());
+        self.attach_first(id, request, takeover, First::Held).await
+    }
+
+    pub(crate) async fn attach_first(
+        &self,
+        id: &str,
+        request: Option<&str>,
+        takeover: Takeover,
+        first: First,
+    ) -> Attached {
+        let create = || Some(origin(self.delay));
         let request = request.map(RequestId::of);
-        let attach = Attach {
-            key: key(id),
-            node: self.id,
-            request,
-            takeover,
-            first: First::Held,
-            attempt: None,
-            create: &create,
-        };
+        let attach =
+            Attach { key: key(id), node: self.id, request, takeover, first, attempt: None, create: &create };
         self.store.attach(attach).await.unwrap()
     }
 
@@ -140,15 +200,18 @@ pub(crate) fn reason() -> CloseReason {
     CloseReason::new(3000, "Go away!").unwrap()
 }
 
-pub(crate) async fn publish(store: &Arc<dyn Store>, name: &str, message: &str) -> sockhop::store::Position {
-    let channel = channel(name);
+pub(crate) async fn publish(store: &Arc<dyn Store>, name: &str, message: &str) -> Position {
+    publish_to(store, &channel(name), message).await
+}
+
+pub(crate) async fn publish_to(store: &Arc<dyn Store>, channel: &ChannelName, message: &str) -> Position {
     let messages = [Message::new(message)];
-    let publish = Publish { channel: &channel, messages: &messages, retention: Retention::default(), batch: None };
+    let publish = Publish { channel, messages: &messages, retention: Retention::default(), batch: None };
     store.publish(publish).await.unwrap().last
 }
 
-fn origin() -> Origin {
+fn origin(disconnect_delay: Duration) -> Origin {
     let (head, ()) = http::Request::builder().uri("/test/0/x/xhr?a=b").body(()).unwrap().into_parts();
     let request = RequestInfo::from_parts(sockhop::Transport::Xhr, "/test", &head, None);
-    Origin { service: "/test".into(), request, disconnect_delay: DELAY }
+    Origin { service: "/test".into(), request, disconnect_delay }
 }

@@ -51,6 +51,8 @@ pub struct MemoryStore {
     /// Sessions that wait for their deadline.
     timed: AtomicUsize,
     first_timed: Notify,
+    /// Ends that a node which left has not run.
+    orphaned: Mutex<Vec<Ended>>,
     /// When channels were last looked at for what is past its age.
     swept: Mutex<Option<Instant>>,
 }
@@ -225,6 +227,17 @@ impl Store for MemoryStore {
         lock(&self.retired).remove(&node);
         for log in lock(&self.channels).values() {
             lock(log).followers.remove(&node);
+        }
+        let now = Instant::now();
+        for shard in &self.shards {
+            let shard = &mut *lock(shard);
+            let mut sessions = Vec::new();
+            for record in shard.records.values_mut().chain(shard.ending.values_mut()) {
+                lock(&self.orphaned).extend(record.orphan(node, now));
+                sessions.push(record.session.key);
+            }
+            shard.ending.retain(|_, record| record.owes_on_close());
+            sessions.into_iter().for_each(|key| self.start_timer(shard, key));
         }
     }
 
@@ -411,7 +424,7 @@ impl Store for MemoryStore {
             let busy = {
                 let mut shard = self.shard(begin.key);
                 let Some(record) = shard.records.get_mut(&begin.key) else { return Ok(Begun::Unknown) };
-                match record.begin(begin.request, begin.count, begin.rate, Instant::now()) {
+                match record.begin(begin, Instant::now()) {
                     Wish::Run(turn) => {
                         return Ok(Begun::Run {
                             session: record.session,
@@ -465,7 +478,8 @@ impl Store for MemoryStore {
             }
             let now = Instant::now();
             self.sweep_if_due(now);
-            let expired = self.take_expired(now);
+            let mut expired = self.take_expired(now);
+            expired.append(&mut lock(&self.orphaned));
             if !expired.is_empty() {
                 return expired;
             }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::id::{ChannelName, NodeId, RequestId};
 use crate::store::{
-    Attach, Ended, Gone, Hold, Holder, Origin, Own, Pending, Position, Push, Sent, SessionRef, SubscribeError,
-    Subscription, Takeover, Turn,
+    Attach, Begin, Ended, Gone, Hold, Holder, Origin, Own, Pending, Position, Push, Sent, SessionRef,
+    SubscribeError, Subscription, Takeover, Turn,
 };
 
 /// A session.
@@ -23,6 +23,8 @@ pub(super) struct Record {
     /// The number of the newest attach.
     attachment: u64,
     slot: Slot,
+    /// The newest attachment that was released.
+    released: u64,
     /// The request of the newest attach: the same one again is the balancer's repeat.
     request: Option<RequestId>,
     /// The client's newest attempt, of a session that can be resumed.
@@ -70,7 +72,7 @@ enum Slot {
 /// Handler calls of one session never overlap.
 enum Calls {
     Idle,
-    Running { turn: Turn, waiting: Option<Arc<Notify>> },
+    Running { turn: Turn, node: NodeId, waiting: Option<Arc<Notify>> },
 }
 
 struct Subscribed {
@@ -197,6 +199,7 @@ impl Record {
             phase: Phase::Open,
             attachment: 1,
             slot: Slot::Attached(attach.node),
+            released: 0,
             request: attach.request,
             attempt: attach.attempt,
             reopening: None,
@@ -204,7 +207,7 @@ impl Record {
             subscriptions: Vec::new(),
             generations: 0,
             attributes: BTreeMap::new(),
-            calls: Calls::Running { turn: Turn(1), waiting: None },
+            calls: Calls::Running { turn: Turn(1), node: attach.node, waiting: None },
             turns: 1,
             done: None,
             running: None,
@@ -247,7 +250,12 @@ impl Record {
         }
         if !repeated && !resumed {
             self.own.receive();
-            for subscription in &mut self.subscriptions {
+        }
+        for subscription in &mut self.subscriptions {
+            if repeated || resumed {
+                // Commits that nobody has confirmed are void, also when a later request confirms later ones.
+                subscription.sent = subscription.received;
+            } else {
                 subscription.received = subscription.sent;
             }
         }
@@ -314,27 +322,54 @@ impl Record {
     }
 
     pub(super) fn release(&mut self, hold: Hold, sent: Sent, now: Instant) -> Result<(), Gone> {
+        let again =
+            self.holder().is_none() && self.released == hold.attachment && self.attachment == self.released;
+        if again {
+            return Ok(());
+        }
         self.check(hold)?;
         self.hand_out(sent);
         if !self.is_open() {
             // What its channels had before the close was handed out: nothing more comes.
             self.subscriptions.clear();
         }
-        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
+        self.released = hold.attachment;
+        self.detach(now);
         Ok(())
+    }
+
+    fn detach(&mut self, now: Instant) {
+        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
     }
 
     pub(super) fn disown(&mut self, hold: Hold, now: Instant) -> Result<(), Gone> {
         self.check(hold)?;
         self.own.rewind();
-        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
+        self.detach(now);
         Ok(())
+    }
+
+    /// The node is gone: lets go what it held, and gives up the handler call that it ran. Who gets `Ended` runs the
+    /// `on_close`.
+    pub(super) fn orphan(&mut self, node: NodeId, now: Instant) -> Option<Ended> {
+        if self.holder().is_some_and(|holder| holder.node == node) {
+            self.own.rewind();
+            self.detach(now);
+        }
+        match self.calls {
+            Calls::Running { turn, node: runner, .. } if runner == node => {
+                // It is not done: its client's request is repeated, or was never answered.
+                self.running = None;
+                self.finish(turn)
+            }
+            _ => None,
+        }
     }
 
     /// The client's connection was lost. A closing session is only let go: its client may yet be told why it closed.
     pub(super) fn lost(&mut self, hold: Hold, now: Instant) -> Result<Lost, Gone> {
         self.check(hold)?;
-        self.slot = Slot::Detached { deadline: now + self.origin.disconnect_delay };
+        self.detach(now);
         Ok(if self.is_open() { Lost::Session(self.end(CloseReason::INTERRUPTED)) } else { Lost::Receiver })
     }
 
@@ -419,13 +454,8 @@ impl Record {
         Ok(())
     }
 
-    pub(super) fn begin(
-        &mut self,
-        request: Option<RequestId>,
-        count: u32,
-        rate: Option<u32>,
-        now: Instant,
-    ) -> Wish {
+    pub(super) fn begin(&mut self, begin: Begin, now: Instant) -> Wish {
+        let Begin { node, request, count, rate, .. } = begin;
         let repeats = |known: Option<RequestId>| request.is_some() && request == known;
         if !self.is_open() {
             return Wish::Closed;
@@ -441,7 +471,7 @@ impl Record {
         }
         self.turns += 1;
         let turn = Turn(self.turns);
-        self.calls = Calls::Running { turn, waiting: None };
+        self.calls = Calls::Running { turn, node, waiting: None };
         self.running = request;
         Wish::Run(turn)
     }
