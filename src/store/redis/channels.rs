@@ -127,7 +127,7 @@ impl Inner {
         };
         let answer =
             self.runner.run(keys.slot, &script::PUBLISH, command).await.map_err(|failure| match failure {
-                Failure::Refused(error) => PublishError::Refused(error),
+                Failure::Refused(error) | Failure::Denied(error) => PublishError::Refused(error),
                 Failure::Unknown(error) => PublishError::Unknown(error),
             })?;
         let last = read_position("publish", answer).map_err(PublishError::Unknown)?;
@@ -148,18 +148,27 @@ impl Inner {
             .await?;
         let mut reply = Reply::new("read", answer)?;
         let epoch = Epoch(reply.some_id()?.map_or(0, u64::from_be_bytes));
-        if reply.text()? == "gap" {
-            return Ok(Slice { epoch, entries: Vec::new(), gap: true });
+        let gone = || Ok(Slice { epoch, entries: Vec::new(), gap: true });
+        match reply.text()?.as_str() {
+            "gap" => return gone(),
+            "foreign" => {
+                tracing::error!(%channel, "what stands in the channel's log is none of sockhop: entries are missing");
+                return gone();
+            }
+            _ => {}
         }
         let mut elements = reply.list()?;
         let (mut slice, mut left) = (Vec::new(), bytes);
         while elements.has_more() {
-            let Some(entries) = entries::decode(elements.bytes()?) else { return elements.error() };
+            let Some(entries) = entries::decode(elements.bytes()?) else {
+                tracing::error!(%channel, "an element of the channel's log is none of sockhop: entries are missing");
+                return gone();
+            };
             for entry in entries.into_iter().filter(|entry| entry.seq > after.seq) {
                 let weight = entry.message.weight();
                 let follows = slice.last().is_none_or(|last: &crate::store::Entry| entry.seq == last.seq + 1);
                 if !follows || slice.is_empty() && entry.seq != after.seq + 1 {
-                    return Ok(Slice { epoch, entries: Vec::new(), gap: true });
+                    return gone();
                 }
                 if !slice.is_empty() && weight > left {
                     return Ok(Slice { epoch, entries: slice, gap: false });

@@ -118,6 +118,11 @@ impl Keys {
         })
     }
 
+    /// A Pub/Sub channel that nobody listens to, in the slot of [`nodes`](Self::nodes).
+    pub(super) fn nobody(&self) -> String {
+        format!("{}:{{nodes}}:nobody", self.prefix)
+    }
+
     /// The leases of all nodes, the format of all keys, and their slot.
     pub(super) fn nodes(&self) -> ([String; 2], u16) {
         let key = |kind: &str| format!("{}:{{nodes}}:{kind}", self.prefix);

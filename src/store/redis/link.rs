@@ -41,16 +41,33 @@ impl std::fmt::Display for Unusable {
 
 impl From<RedisError> for Unusable {
     fn from(error: RedisError) -> Self {
-        let denied = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::RESP3NotSupported)
-            || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
-        let reason = reason(&error);
-        if denied { Self::Ever(reason) } else { Self::Yet(reason) }
+        let said = reason(&error);
+        if error.kind() == ErrorKind::RESP3NotSupported || said.contains("unknown command 'HELLO'") {
+            return Self::Ever(format!("it does not speak RESP3 ({said}); {NEEDED}"));
+        }
+        let denied = error.kind() == ErrorKind::AuthenticationFailed
+            || ["WRONGPASS", "NOAUTH", "NOPERM"].iter().any(|code| said.starts_with(code));
+        if denied { Self::Ever(said) } else { Self::Yet(said) }
     }
 }
 
+/// What a server has to be.
+const NEEDED: &str = "sockhop needs Redis 7 or later, or Valkey";
+
 /// What a server said, in words.
 pub(super) fn reason(error: &RedisError) -> String {
-    if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() }
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    // Of a pipeline, the first command that failed says it all.
+    let said = error.clone().into_server_errors().and_then(|errors| errors.first().map(|(_, said)| said.clone()));
+    match said {
+        Some(said) => format!("{} {}", said.code(), said.details().unwrap_or_default()),
+        None => match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => format!("{code} {detail}"),
+            _ => error.to_string(),
+        },
+    }
 }
 
 impl Link {
@@ -76,7 +93,10 @@ impl Link {
 
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         let answer = self.connection.clone().send_packed_command(command).await;
-        self.judge(answer)
+        self.judge(answer).and_then(|answer| match answer {
+            Value::ServerError(error) => Err(error.into()),
+            answer => Ok(answer),
+        })
     }
 
     pub(super) async fn send_all(
@@ -123,9 +143,7 @@ async fn greet(connection: &mut MultiplexedConnection) -> Result<[u8; 8], Unusab
     let version = field(&server, "valkey_version").or_else(|| field(&server, "redis_version")).unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
-        return Err(Unusable::Ever(format!(
-            "its version is {version:?}; sockhop needs Redis 7 or later, or Valkey"
-        )));
+        return Err(Unusable::Ever(format!("its version is {version:?}; {NEEDED}")));
     }
     if field(&replication, "role").as_deref() != Some("master") {
         return Err(Unusable::Yet("it is a read-only replica, not the primary".to_owned()));

@@ -81,9 +81,11 @@ impl Member {
         self.counted.load(Ordering::Relaxed) + self.opened.load(Ordering::Relaxed)
     }
 
-    /// The node is out of reach of its store, as far as others know.
-    fn lapse(&self) {
-        if !self.lapsed.swap(true, Ordering::Relaxed)
+    /// Tells the node where it is out of reach of its store, as far as others know.
+    fn lapse_if_due(&self) {
+        let due = self.lease.borrow().is_some_and(|until| Instant::now() >= until);
+        if due
+            && !self.lapsed.swap(true, Ordering::Relaxed)
             && let Some(inbox) = self.inbox.upgrade()
         {
             inbox.lapsed();
@@ -124,6 +126,9 @@ impl Inner {
     pub(super) fn unready(&self, node: NodeId) -> Option<&'static str> {
         if !self.runner.servers.is_whole() {
             return Some("the store cannot be reached");
+        }
+        if self.refused.borrow().is_some() {
+            return Some("keys of another version are under the prefix in the store");
         }
         if self.member(node).is_none_or(|member| !member.has_lease()) {
             return Some("the lease in the store is not renewed");
@@ -169,6 +174,8 @@ impl Inner {
                     let run = *run.lock().unwrap_or_else(PoisonError::into_inner);
                     self.observed().see(asked, run, clock, alive, self.lease);
                     self.refused.send_replace(None);
+                    // Renewed too late: others may have let go what it held, while this process was halted, say.
+                    member.lapse_if_due();
                     member.lapsed.store(false, Ordering::Relaxed);
                     member.lease.send_replace(Some(asked + self.lease - self.lease / 6));
                 }
@@ -384,10 +391,7 @@ pub(super) async fn keep_watch(store: Weak<Inner>) {
         let pause = {
             let Some(store) = store.upgrade() else { return };
             for member in store.members() {
-                let lapsed = member.lease.borrow().is_some_and(|until| Instant::now() >= until);
-                if lapsed {
-                    member.lapse();
-                }
+                member.lapse_if_due();
             }
             store.probe().await;
             if compared.elapsed() >= HEARTBEAT {

@@ -207,12 +207,27 @@ impl Inner {
                 let arguments = script::arguments!["", lease, FORMAT];
                 let answer = self.runner.run_plain(slot, &script::RENEW, &keys, &arguments).await;
                 match answer {
-                    Ok(answer) => return self.read_renewal(answer)?.map(drop),
-                    Err(run::Failure::Refused(error)) => return Err(error),
-                    Err(run::Failure::Unknown(_)) => continue,
+                    Ok(answer) => {
+                        self.read_renewal(answer)??;
+                        return self.may_publish(slot).await;
+                    }
+                    Err(run::Failure::Denied(error)) => return Err(error),
+                    Err(run::Failure::Refused(_) | run::Failure::Unknown(_)) => continue,
                 }
             }
             let _ = changes.changed().await;
+        }
+    }
+
+    /// Scripts go on without Pub/Sub, so a lack of rights there would only show as slowness.
+    async fn may_publish(&self, slot: u16) -> Result<(), StoreError> {
+        let mut command = redis::cmd("SPUBLISH");
+        command.arg(self.keys.nobody()).arg("");
+        match self.runner.once(slot, command).await {
+            Some(reason) if reason.starts_with("NOPERM") => {
+                Err(StoreError { operation: "start", reason: format!("Pub/Sub: {reason}") })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -26,12 +26,14 @@ pub(super) enum Failure {
     Refused(StoreError),
     /// It may have run.
     Unknown(StoreError),
+    /// It has not run, and will not as long as the server or the key is what it is.
+    Denied(StoreError),
 }
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(error) | Failure::Unknown(error) => error,
+            Failure::Refused(error) | Failure::Unknown(error) | Failure::Denied(error) => error,
         }
     }
 }
@@ -94,7 +96,11 @@ impl Runner {
                     self.servers.doubt();
                 }
                 Verdict::Lost => may_have_run = true,
-                Verdict::No => return Err(fail(reason(&error), false)),
+                Verdict::No if may_have_run => return Err(fail(reason(&error), true)),
+                Verdict::No => {
+                    let reason = format!("{}: {}", script.kind, reason(&error));
+                    return Err(Failure::Denied(StoreError { operation: script.operation, reason }));
+                }
             }
             let wait = pause(attempt);
             attempt += 1;
@@ -128,6 +134,14 @@ impl Runner {
             Some(value) => Ok(value),
             None => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "no answer"))),
         }))
+    }
+
+    /// Sends a command once; why it failed, if it did.
+    pub(super) async fn once(&self, slot: u16, command: Cmd) -> Option<String> {
+        match self.servers.link(slot, Instant::now() + self.servers.timeout()).await {
+            Ok(link) => link.send(&command).await.err().map(|error| reason(&error)),
+            Err(unusable) => Some(unusable.to_string()),
+        }
     }
 
     /// Sends a command whose answer nobody waits for: a hint.

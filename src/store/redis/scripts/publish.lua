@@ -20,7 +20,9 @@ local by_age = at - h[TRIMMED] > age / 16
 if by_age then h[TRIMMED] = at end
 while h[SEQ] - h[FIRST] >= most or h[BYTES] > most_bytes or by_age do
   local oldest = redis.call('LINDEX', KEYS[2], 0)
-  local first, held, written, weighed = struct.unpack(ELEMENT, oldest)
+  local fine, first, held, written, weighed = pcall(struct.unpack, ELEMENT, oldest)
+  -- Something foreign is not kept: readers find it missing.
+  if not fine then first, held, written, weighed = h[FIRST], 0, 0, 0 end
   if first + held - 1 == h[SEQ] then break end
   -- A batch goes as a whole, once all its entries are beyond the limit of count.
   if h[SEQ] - first - held + 1 < most and h[BYTES] <= most_bytes and at - written <= age then break end
@@ -37,5 +39,6 @@ end
 renew(h, at, ttl)
 redis.call('PEXPIRE', KEYS[2], age)
 save(h)
-redis.call('SPUBLISH', inbox, h[EPOCH] .. element)
+-- Only a hint: what is appended is accepted, heard of or not.
+redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element)
 return { h[EPOCH], h[SEQ] }

@@ -99,7 +99,7 @@ local function detach(r, member)
   r[HOLDER], r[DEADLINE] = '', now() + r[DELAY]
   if r[DUE] > r[DEADLINE] then
     r[DUE] = r[DEADLINE]
-    redis.call('ZADD', KEYS[5], r[DUE], member)
+    remind(r[DUE], member)
   end
 end
 

@@ -1,0 +1,183 @@
+//! The program, as a process of its own: what it logs, how it answers, how it ends.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use crate::server::until;
+
+/// A running `sockhop serve`.
+pub(crate) struct Program {
+    child: Mutex<Child>,
+    log: Arc<Mutex<String>>,
+    address: mpsc::Receiver<SocketAddr>,
+    listening: std::sync::OnceLock<SocketAddr>,
+}
+
+/// How long the program may take for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Program {
+    /// Starts it with the test services and a store, and further flags.
+    pub(crate) fn start(store: &str, flags: &[&str]) -> Self {
+        Self::start_by(&[], store, flags, &[])
+    }
+
+    /// Starts it by another program, such as `faketime`, with variables in its environment.
+    pub(crate) fn start_by(by: &[&str], store: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let binary = env!("CARGO_BIN_EXE_sockhop");
+        let mut words = by.iter().copied().chain([binary]);
+        let mut command = Command::new(words.next().unwrap_or(binary));
+        command.args(words);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("SOCKHOP_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "--test-services", "--page=false", "--store", store])
+            .args(flags)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("sockhop starts");
+        let log = Arc::<Mutex<String>>::default();
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let lines = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let (announce, address) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once("listening on http://")
+                    && let Ok(address) = url.trim_end_matches('/').parse()
+                {
+                    let _ = announce.send(address);
+                }
+            }
+        });
+        Self { child: Mutex::new(child), log, address, listening: std::sync::OnceLock::new() }
+    }
+
+    fn child(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn wait_log(&self, text: &str) {
+        until(&format!("logged: {text}"), || self.log().contains(text));
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn wait_ready(&self) {
+        until("ready", || self.get("/readyz") == (200, "ready\n".to_owned()));
+    }
+
+    /// Waits until it says that it is not ready, for this reason.
+    pub(crate) fn wait_unready(&self, reason: &str) {
+        until(reason, || {
+            let (status, body) = self.get("/readyz");
+            status == 503 && body.contains(reason)
+        });
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.listening.get_or_init(|| {
+            self.address.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it listens:\n{}", self.log()))
+        })
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        self.request("GET", path, &[], "").expect("an answer")
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+        self.request("POST", path, headers, body).expect("an answer")
+    }
+
+    /// One request on a connection of its own; `None` where it is closed without a byte.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<(u16, String)> {
+        let mut connection = TcpStream::connect(self.address()).expect("it listens");
+        connection.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        if method == "POST" {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        // Whoever refuses the headers may close before all of them are read.
+        let _ = connection.write_all(format!("{request}\r\n{body}").as_bytes());
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().expect("a status");
+        Some((status, body.to_owned()))
+    }
+
+    /// Waits for it to end by itself; how it did, and what it had logged.
+    pub(crate) fn ended(&self) -> (ExitStatus, String) {
+        let mut status = None;
+        until("it ends", || {
+            status = self.child().try_wait().expect("a status");
+            status.is_some()
+        });
+        // The last lines may still be under way.
+        thread::sleep(Duration::from_millis(50));
+        (status.expect("ended"), self.log())
+    }
+
+    /// Whether it runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.child().try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child().id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
+    }
+
+    /// One poll's frame, without its line feed.
+    pub(crate) fn poll(&self, session: &str) -> String {
+        let (status, body) = self.post(&format!("/ledger/000/{session}/xhr"), &[], "");
+        assert_eq!(status, 200, "{body}");
+        body.trim_end().to_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = child.kill();
+        let _ = child.wait();
+        if thread::panicking() {
+            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(std::io::stderr(), "the program's log:\n{log}");
+        }
+    }
+}
