@@ -13,6 +13,7 @@ use sockhop_transports::{
 };
 
 use crate::handler::{AnyHandler, Handler};
+use crate::hub::Render;
 use crate::id::{RequestId, SessionKey};
 use crate::node::{Node, NodeInner};
 use crate::request::{DEFAULT_HEADERS, RequestInfo};
@@ -51,6 +52,8 @@ pub struct Service(SockJs<ServiceSessions>);
 pub(crate) struct ServiceState {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Arc<dyn AnyHandler>,
+    /// How entries of tagged feeds are rendered.
+    pub(crate) render: Option<Arc<dyn Render>>,
     pub(crate) unread_limit: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) max_messages_per_second: Option<u32>,
@@ -71,6 +74,7 @@ impl ServiceState {
 pub struct ServiceBuilder {
     prefix: String,
     handler: Arc<dyn AnyHandler>,
+    render: Option<Arc<dyn Render>>,
     transports: Options,
     unread_limit: usize,
     max_subscriptions: usize,
@@ -91,6 +95,7 @@ impl Service {
         ServiceBuilder {
             prefix: prefix.into(),
             handler: Arc::new(handler),
+            render: None,
             transports: Options::default(),
             unread_limit: 1024 * 1024,
             max_subscriptions: 1000,
@@ -300,6 +305,7 @@ impl ServiceBuilder {
         let state = Arc::new(ServiceState {
             name: prefix.as_str().into(),
             handler: self.handler,
+            render: self.render,
             unread_limit: self.unread_limit,
             max_subscriptions: self.max_subscriptions,
             max_messages_per_second: self.max_messages_per_second,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
+use smallvec::SmallVec;
 use sockhop_transports::Message;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -58,17 +59,39 @@ struct Follower {
     limit: u64,
 }
 
+/// How a service turns a channel's entries into what a subscription's client gets.
+pub(crate) trait Render: Send + Sync + 'static {
+    /// What a subscription with this tag gets for an entry; `None` where it is not meant for it.
+    fn render(&self, tag: &str, channel: &ChannelName, at: Position, entry: &Message) -> Option<Message>;
+}
+
+/// How the entries of one follow are rendered.
+pub(crate) struct Rendering<'a> {
+    pub(crate) render: &'a dyn Render,
+    pub(crate) tag: &'a Arc<str>,
+}
+
 /// The newest entries, so that few reads go to the store.
 struct Ring {
     epoch: Option<Epoch>,
-    entries: VecDeque<Message>,
+    entries: VecDeque<Kept>,
     bytes: usize,
+    /// Bytes of what entries were rendered to.
+    rendered: usize,
     /// The seq of the newest entry.
     head: u64,
     /// Bytes that ever went through.
     passed: u64,
 }
 
+/// An entry in a ring, and what it was rendered to: once for each tag, however many followers have it.
+struct Kept {
+    message: Message,
+    rendered: Vec<(Arc<str>, Option<Message>)>,
+}
+
+/// Bytes of rendered entries that a ring keeps: those who keep up read an entry soon, or not from the ring.
+const RENDERED_BYTES: usize = 512 * 1024;
 /// Entries and bytes that a ring keeps.
 const RING_ENTRIES: usize = 1024;
 const RING_BYTES: usize = 256 * 1024;
@@ -89,7 +112,7 @@ pub(crate) enum Ahead {
 
 impl Channel {
     pub(super) fn new(name: ChannelName) -> Self {
-        let ring = Ring { epoch: None, entries: VecDeque::new(), bytes: 0, head: 0, passed: 0 };
+        let ring = Ring { epoch: None, entries: VecDeque::new(), bytes: 0, rendered: 0, head: 0, passed: 0 };
         let state = State { ring, followers: Slab::new(), idle_since: Some(Instant::now()) };
         Self { name, followed: OnceCell::new(), state: Mutex::new(state) }
     }
@@ -171,11 +194,15 @@ impl Channel {
         follower: FollowerId,
         cursor: Position,
         bytes: usize,
+        rendering: Option<Rendering<'_>>,
         into: &mut impl Extend<Message>,
     ) -> Ahead {
         let mut state = self.lock();
         let State { ring, followers, .. } = &mut *state;
-        let ahead = ring.after(cursor, bytes, into);
+        let ahead = match rendering {
+            None => ring.after(cursor, bytes, |_, message| into.extend([message])),
+            Some(rendering) => ring.render(&self.name, cursor, bytes, &rendering, into),
+        };
         if let Some(follower) = followers.get_mut(follower) {
             let more = matches!(ahead, Ahead::Messages { all: false, .. });
             follower.told = more.then(Instant::now);
@@ -195,13 +222,18 @@ impl Follower {
     }
 }
 
+impl Kept {
+    fn weight_rendered(&self) -> usize {
+        self.rendered.iter().filter_map(|(_, message)| message.as_ref()).map(Message::weight).sum()
+    }
+}
+
 impl Ring {
     fn append(&mut self, epoch: Epoch, entries: &[Entry]) {
         for entry in entries {
             if self.epoch != Some(epoch) || entry.seq > self.head + 1 {
                 // Something was missed, or a new life began: who lags behind asks the store.
-                self.entries.clear();
-                self.bytes = 0;
+                self.clear();
             } else if entry.seq <= self.head {
                 continue;
             }
@@ -209,10 +241,11 @@ impl Ring {
             self.head = entry.seq;
             self.bytes += entry.message.weight();
             self.passed += entry.message.weight() as u64;
-            self.entries.push_back(entry.message.clone());
+            self.entries.push_back(Kept { message: entry.message.clone(), rendered: Vec::new() });
             while self.entries.len() > RING_ENTRIES || self.bytes > RING_BYTES && self.entries.len() > 1 {
                 if let Some(oldest) = self.entries.pop_front() {
-                    self.bytes -= oldest.weight();
+                    self.bytes -= oldest.message.weight();
+                    self.rendered -= oldest.weight_rendered();
                 }
             }
         }
@@ -220,13 +253,57 @@ impl Ring {
 
     /// The channel stands at `head`, and what was heard does not reach there.
     fn forget(&mut self, head: Position) {
-        self.entries.clear();
-        self.bytes = 0;
+        self.clear();
         self.epoch = Some(head.epoch);
         self.head = head.seq;
     }
 
-    fn after(&self, cursor: Position, bytes: usize, into: &mut impl Extend<Message>) -> Ahead {
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+        self.rendered = 0;
+    }
+
+    /// As [`after`](Self::after), with the entries rendered.
+    fn render(
+        &mut self,
+        name: &ChannelName,
+        cursor: Position,
+        bytes: usize,
+        Rendering { render, tag }: &Rendering<'_>,
+        into: &mut impl Extend<Message>,
+    ) -> Ahead {
+        let mut wanted: SmallVec<[usize; 4]> = SmallVec::new();
+        let ahead = self.after(cursor, bytes, |index, _| wanted.push(index));
+        let first = self.head - self.entries.len() as u64 + 1;
+        for index in wanted {
+            let at = Position { epoch: cursor.epoch, seq: first + index as u64 };
+            let kept = &mut self.entries[index];
+            let known = kept.rendered.iter().find(|(known, _)| known == *tag);
+            let message = match known {
+                Some((_, message)) => message.clone(),
+                None => {
+                    let message = render.render(tag, name, at, &kept.message);
+                    kept.rendered.push((Arc::clone(tag), message.clone()));
+                    self.rendered += message.as_ref().map_or(0, Message::weight);
+                    if self.rendered > RENDERED_BYTES {
+                        self.forget_rendered();
+                    }
+                    message
+                }
+            };
+            into.extend(message);
+        }
+        ahead
+    }
+
+    fn forget_rendered(&mut self) {
+        self.entries.iter_mut().for_each(|kept| kept.rendered = Vec::new());
+        self.rendered = 0;
+    }
+
+    /// Hands over entries, with their places in the ring.
+    fn after(&self, cursor: Position, bytes: usize, mut into: impl FnMut(usize, Message)) -> Ahead {
         if self.epoch != Some(cursor.epoch) {
             return Ahead::Unknown;
         }
@@ -240,20 +317,22 @@ impl Ring {
         }
         let mut last = cursor;
         let mut taken = 0;
-        for message in self.entries.iter().skip((cursor.seq + 1 - first) as usize) {
+        for (index, Kept { message, .. }) in
+            self.entries.iter().enumerate().skip((cursor.seq + 1 - first) as usize)
+        {
             if taken > 0 && taken + message.weight() > bytes {
                 break;
             }
             taken += message.weight();
             last.seq += 1;
-            into.extend([message.clone()]);
+            into(index, message.clone());
         }
         Ahead::Messages { last, all: last.seq == self.head }
     }
 
     fn bytes_after(&self, seq: u64) -> u64 {
         let newer = self.head.saturating_sub(seq) as usize;
-        self.entries.iter().rev().take(newer).map(|message| message.weight() as u64).sum()
+        self.entries.iter().rev().take(newer).map(|kept| kept.message.weight() as u64).sum()
     }
 }
 
@@ -269,7 +348,7 @@ mod tests {
 
     fn after(channel: &Channel, epoch: Epoch, seq: u64, bytes: usize) -> (Ahead, Vec<String>) {
         let mut messages = Vec::new();
-        let ahead = channel.after(0, Position { epoch, seq }, bytes, &mut messages);
+        let ahead = channel.after(0, Position { epoch, seq }, bytes, None, &mut messages);
         (ahead, messages.iter().map(|message| message.text().to_owned()).collect())
     }
 
@@ -311,5 +390,58 @@ mod tests {
         channel.deliver(EPOCH, &entries(4..=4 + RING_ENTRIES as u64));
         assert!(matches!(after(&channel, EPOCH, 3, 1000).0, Ahead::Unknown));
         assert!(matches!(after(&channel, EPOCH, 4, 1000).0, Ahead::Messages { .. }));
+    }
+
+    /// Renders to the tag, the channel, the position and the text; entries that begin with `not` are for nobody.
+    struct Spelled;
+
+    impl Render for Spelled {
+        fn render(&self, tag: &str, channel: &ChannelName, at: Position, entry: &Message) -> Option<Message> {
+            let text = entry.text();
+            (!text.starts_with("not")).then(|| Message::new(&format!("{tag} {channel} {} {text}", at.seq)))
+        }
+    }
+
+    fn rendered(channel: &Channel, tag: &str, seq: u64) -> Vec<Message> {
+        let tag: Arc<str> = tag.into();
+        let rendering = Rendering { render: &Spelled, tag: &tag };
+        let mut messages = Vec::new();
+        channel.after(0, Position { epoch: EPOCH, seq }, 1_000_000, Some(rendering), &mut messages);
+        messages
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_rendered_once_for_each_tag() {
+        let channel = channel();
+        channel.deliver(EPOCH, &entries(4..=5));
+        let (first, again) = (rendered(&channel, "a", 3), rendered(&channel, "a", 4));
+        assert_eq!(first[0].text(), "a c 4 4");
+        assert_eq!(first[1].frame().as_ptr(), again[0].frame().as_ptr(), "the very bytes that were encoded");
+        assert_eq!(rendered(&channel, "b", 4)[0].text(), "b c 5 5");
+        assert_eq!(after(&channel, EPOCH, 4, 1000).1, ["5"], "without a tag as it was published");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_not_for_a_subscription_is_passed_over() {
+        let channel = channel();
+        let texts = ["one", "not two", "three"];
+        let entries: Vec<_> =
+            (4..).zip(texts).map(|(seq, text)| Entry { seq, message: Message::new(text) }).collect();
+        channel.deliver(EPOCH, &entries);
+        let messages = rendered(&channel, "a", 3);
+        assert_eq!(messages.iter().map(Message::text).collect::<Vec<_>>(), ["a c 4 one", "a c 6 three"]);
+    }
+
+    #[tokio::test]
+    async fn what_entries_were_rendered_to_stays_within_its_bounds() {
+        let channel = channel();
+        let message = Message::new(&"x".repeat(10_000));
+        channel.deliver(EPOCH, &[Entry { seq: 4, message }]);
+        for tag in 0..200 {
+            assert_eq!(rendered(&channel, &tag.to_string(), 3).len(), 1);
+            assert!(channel.lock().ring.rendered <= RENDERED_BYTES);
+        }
+        channel.deliver(EPOCH, &entries(5..=5 + RING_ENTRIES as u64));
+        assert_eq!(channel.lock().ring.rendered, 0);
     }
 }

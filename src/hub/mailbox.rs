@@ -8,8 +8,7 @@ use smallvec::SmallVec;
 use sockhop_transports::{CloseReason, Message};
 
 use super::channel::{Channel, FollowerId};
-use crate::id::ChannelName;
-use crate::store::{Own, Position};
+use crate::store::{Feed, Own, Position};
 
 /// The meeting point of whoever has news for a receiver and the receiver itself.
 #[derive(Default)]
@@ -63,6 +62,8 @@ enum Ending {
 #[derive(Clone)]
 pub(crate) struct Follow {
     pub(crate) channel: Arc<Channel>,
+    /// How its entries are rendered; see [`Feed`].
+    pub(crate) tag: Option<Arc<str>>,
     pub(crate) follower: FollowerId,
     pub(crate) generation: u64,
     /// The last entry handed out.
@@ -301,13 +302,11 @@ impl Mailbox {
         });
     }
 
-    /// Takes out the follow of a channel.
-    pub(crate) fn remove(&self, channel: &ChannelName) -> Option<Follow> {
+    /// Takes out the follow of a feed.
+    pub(crate) fn remove(&self, feed: &Feed) -> Option<Follow> {
         let mut state = self.lock();
-        let slot = state
-            .follows
-            .iter_mut()
-            .find(|slot| matches!(slot, Slot::Taken(follow) if follow.channel.name() == channel))?;
+        let slot =
+            state.follows.iter_mut().find(|slot| matches!(slot, Slot::Taken(follow) if follow.is_of(feed)))?;
         match std::mem::replace(slot, Slot::Free) {
             Slot::Taken(follow) => Some(follow),
             Slot::Free | Slot::Reserved => None,

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(crate) use channel::{Ahead, Channel};
+pub(crate) use channel::{Ahead, Channel, Render, Rendering};
 pub(crate) use mailbox::{Drawn, Follow, Mailbox, Refused};
 
 use crate::id::{ChannelName, NodeId};
-use crate::store::{Entry, Epoch, Position, Store, StoreError};
+use crate::store::{Entry, Epoch, Feed, Position, Store, StoreError};
 
 /// The channels that a node follows.
 #[derive(Default)]
@@ -53,10 +53,11 @@ impl Hub {
         &self,
         store: &dyn Store,
         node: NodeId,
-        name: &ChannelName,
+        feed: &Feed,
         from: Option<Position>,
         follower: NewFollower<'_>,
     ) -> Result<Position, StoreError> {
+        let name = &feed.channel;
         let channel =
             Arc::clone(self.lock().entry(name.clone()).or_insert_with(|| Arc::new(Channel::new(name.clone()))));
         // Added before the store is asked: whoever sweeps idle channels leaves this one alone.
@@ -72,7 +73,8 @@ impl Hub {
             .await?;
         std::mem::forget(reserved);
         let cursor = from.or_else(|| channel.head()).unwrap_or(Position { epoch: Epoch(0), seq: 0 });
-        let follow = Follow { channel, follower: id, generation: follower.generation, cursor };
+        let tag = feed.tag.clone();
+        let follow = Follow { channel, tag, follower: id, generation: follower.generation, cursor };
         follower.mailbox.insert(slot, follow);
         Ok(cursor)
     }
@@ -122,6 +124,15 @@ impl Drop for Reserved<'_> {
 }
 
 impl Follow {
+    /// Whether this is the follow of a feed.
+    pub(crate) fn is_of(&self, feed: &Feed) -> bool {
+        *self.channel.name() == feed.channel && self.tag == feed.tag
+    }
+
+    pub(crate) fn feed(&self) -> Feed {
+        Feed { channel: self.channel.name().clone(), tag: self.tag.clone() }
+    }
+
     /// The channel forgets the receiver.
     pub(crate) fn end(&self) {
         self.channel.remove(self.follower);

@@ -86,8 +86,9 @@ async fn run(session: &Session, call: Call) {
 async fn finish(session: &Session, turn: Turn) -> Result<(), StoreError> {
     let Inner { node, service, place, .. } = &*session.0;
     let Place::Store(outbox) = place else { return Ok(()) };
-    let push = session.push_of(outbox.end().await);
-    if let Some(ended) = node.store.finish(session.identity(), turn, push).await? {
+    let (frames, kept) = outbox.end().await;
+    let push = session.push_of(frames);
+    if let Some(ended) = node.store.finish_keeping(session.identity(), turn, push, kept).await? {
         on_close(Arc::clone(node), Arc::clone(service), ended).await;
     }
     Ok(())

@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Receiver};
+use tokio::time::Instant;
 
+use super::clock::{Clock, Due, beat};
 use super::reader::{Missed, RETRY, Reader};
 use crate::hub::{Hub, Mailbox, NewFollower};
 use crate::id::SessionKey;
@@ -64,6 +66,7 @@ pub(crate) struct HttpReceiver {
     looking: Option<BoxFuture<'static, Result<Pending, Gone>>>,
     /// News came while that look was under way, which may have been too early.
     look_again: bool,
+    clock: Clock,
 }
 
 #[derive(PartialEq, Eq)]
@@ -81,7 +84,7 @@ impl HttpReceiver {
         if node.is_draining() {
             presence.mailbox.drain();
         }
-        let reader = Reader::new(Arc::clone(&node), Arc::clone(&presence.mailbox));
+        let reader = Reader::new(Arc::clone(&node), Arc::clone(&presence.mailbox), service.render.clone());
         let mut receiver = Self {
             hold,
             service,
@@ -96,6 +99,7 @@ impl HttpReceiver {
             read_after_close: false,
             looking: None,
             look_again: false,
+            clock: Clock::default(),
         };
         let limit = receiver.service.unread_limit;
         if let Err(error) = follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await {
@@ -108,7 +112,8 @@ impl HttpReceiver {
 
     /// The receiver that brings a new session's `o` and nothing else: the store has let the session go already.
     pub(crate) fn released(presence: Presence, service: Arc<ServiceState>, hold: Hold) -> Self {
-        let reader = Reader::new(Arc::clone(&presence.node), Arc::clone(&presence.mailbox));
+        let reader =
+            Reader::new(Arc::clone(&presence.node), Arc::clone(&presence.mailbox), service.render.clone());
         Self {
             hold,
             service,
@@ -122,6 +127,7 @@ impl HttpReceiver {
             read_after_close: false,
             looking: None,
             look_again: false,
+            clock: Clock::default(),
         }
     }
 
@@ -138,6 +144,8 @@ impl HttpReceiver {
             self.own = pending.messages.into_iter().skip(handed as usize).collect();
         }
         self.closed = pending.closed;
+        // Polls and streams have the transport's own way to notice a client that is gone.
+        self.clock.set(pending.terms, None);
     }
 
     /// Takes the frames that the store has sent along with its news.
@@ -217,6 +225,11 @@ impl Receiver for HttpReceiver {
             self.opening = Opening::Done;
             return Poll::Ready(Next::Frame(Frame::Open));
         }
+        match self.clock.poll(cx, Instant::now()) {
+            Due::Nothing | Due::Silence => {}
+            Due::Beat => return Poll::Ready(Next::Frame(Frame::Messages(Messages::from_buf([beat()])))),
+            Due::End => return self.end_session(CloseReason::EXPIRED),
+        }
         loop {
             let news = self.reader.mailbox.listen(cx);
             if news.fenced {
@@ -244,6 +257,7 @@ impl Receiver for HttpReceiver {
             let read = if self.read_after_close { Ok(()) } else { self.reader.poll(cx, BATCH, &mut messages) };
             self.read_after_close = self.closed.is_some() && self.looking.is_none() && !self.reader.is_reading();
             if !messages.is_empty() {
+                self.clock.spoke();
                 return Poll::Ready(Next::Frame(Frame::Messages(messages)));
             }
             if self.looking.is_some() {
@@ -270,8 +284,7 @@ impl Receiver for HttpReceiver {
         if self.released {
             return Ok(());
         }
-        let channel =
-            |follow: crate::hub::Follow| (follow.channel.name().clone(), follow.generation, follow.cursor);
+        let channel = |follow: crate::hub::Follow| (follow.feed(), follow.generation, follow.cursor);
         let channels = presence.mailbox.follows().into_iter().map(channel).collect();
         let sent = Sent { own: self.handed, channels };
         match presence.node.store.release(self.hold, sent).await {
@@ -315,20 +328,18 @@ async fn follow(
 ) -> Result<(), StoreError> {
     let followed = mailbox.follows();
     for follow in &followed {
-        let name = follow.channel.name();
-        let wanted = |wanted: &Subscription| wanted.channel == *name && wanted.generation == follow.generation;
+        let wanted = |wanted: &Subscription| wanted.generation == follow.generation && follow.is_of(&wanted.feed);
         if !subscriptions.iter().any(wanted)
-            && let Some(follow) = mailbox.remove(name)
+            && let Some(follow) = mailbox.remove(&follow.feed())
         {
             follow.end();
         }
     }
-    for Subscription { channel, generation, cursor } in subscriptions {
-        let known =
-            |follow: &crate::hub::Follow| follow.channel.name() == channel && follow.generation == *generation;
+    for Subscription { feed, generation, cursor } in subscriptions {
+        let known = |follow: &crate::hub::Follow| follow.generation == *generation && follow.is_of(feed);
         if !followed.iter().any(known) {
             let follower = NewFollower { mailbox, generation: *generation, limit };
-            node.hub.follow(&*node.store, node.id, channel, Some(*cursor), follower).await?;
+            node.hub.follow(&*node.store, node.id, feed, Some(*cursor), follower).await?;
         }
     }
     Ok(())

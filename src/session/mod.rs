@@ -1,6 +1,7 @@
 //! Sessions as the application sees them, and how its handler is called for them.
 
 mod calls;
+mod clock;
 mod http;
 mod outbox;
 mod reader;
@@ -25,7 +26,7 @@ use crate::id::ChannelName;
 use crate::node::NodeInner;
 use crate::request::RequestInfo;
 use crate::service::ServiceState;
-use crate::store::{Gone, Origin, Push, SessionRef, StoreError, SubscribeError};
+use crate::store::{Feed, Gone, Origin, Position, Push, SessionRef, Store, StoreError, SubscribeError};
 
 /// One conversation with one client, as its handler sees it. Cloning is cheap, and a clone may be kept: once the
 /// session is over, its methods say so.
@@ -226,17 +227,21 @@ impl Session {
     /// # Errors
     /// See [`SubscribeError`].
     pub async fn subscribe(&self, channel: &ChannelName) -> Result<(), SubscribeError> {
+        self.subscribe_to(&channel.into(), None).await
+    }
+
+    /// Subscribes to a feed from a position on, or from now on.
+    pub(crate) async fn subscribe_to(&self, feed: &Feed, from: Option<Position>) -> Result<(), SubscribeError> {
         let Inner { node, service, .. } = &*self.0;
         let most = service.max_subscriptions;
         match &self.0.place {
-            Place::Here(local) => local.subscribe(node, channel, service.unread_limit, most).await,
+            Place::Here(local) => local.subscribe(node, feed, from, service.unread_limit, most).await,
             Place::Store(_) => {
-                let heads = node.store.heads(std::slice::from_ref(channel)).await?;
-                let head = heads
-                    .first()
-                    .copied()
-                    .ok_or_else(|| StoreError { operation: "heads", reason: "no head was answered".to_owned() })?;
-                node.store.subscribe(self.0.session, channel, head, most).await
+                let from = match from {
+                    Some(from) => from,
+                    None => head(&*node.store, &feed.channel).await?,
+                };
+                node.store.subscribe(self.0.session, feed, from, most).await
             }
         }
     }
@@ -246,12 +251,16 @@ impl Session {
     /// # Errors
     /// The store cannot be reached.
     pub async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {
+        self.unsubscribe_from(&channel.into()).await
+    }
+
+    pub(crate) async fn unsubscribe_from(&self, feed: &Feed) -> Result<(), StoreError> {
         match &self.0.place {
             Place::Here(local) => {
-                local.unsubscribe(channel);
+                local.unsubscribe(feed);
                 Ok(())
             }
-            Place::Store(_) => match self.0.node.store.unsubscribe(self.0.session, channel).await {
+            Place::Store(_) => match self.0.node.store.unsubscribe(self.0.session, feed).await {
                 Ok(()) | Err(Gone::Over | Gone::Fenced) => Ok(()),
                 Err(Gone::Store(error)) => Err(error),
             },
@@ -338,6 +347,13 @@ impl Session {
     fn attributes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.0.attributes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a channel stands.
+async fn head(store: &dyn Store, channel: &ChannelName) -> Result<Position, StoreError> {
+    let heads = store.heads(std::slice::from_ref(channel)).await?;
+    let none = || StoreError { operation: "heads", reason: "no head was answered".to_owned() };
+    heads.first().copied().ok_or_else(none)
 }
 
 impl std::fmt::Debug for Session {

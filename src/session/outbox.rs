@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use sockhop_transports::Message;
 
 use super::{SendError, Session};
-use crate::store::size_of;
+use crate::store::{Kept, size_of};
 
 /// The frames of one handle of a session. During a handler call they are collected, so that they can be written down
 /// together with the call's end; before and after, each goes to the store at once.
@@ -23,6 +23,8 @@ struct State {
     collecting: bool,
     frames: Vec<Message>,
     bytes: usize,
+    /// What the call has changed of its session.
+    kept: Kept,
     /// Whoever runs the call, to be told that there are frames.
     waker: Option<Waker>,
 }
@@ -86,13 +88,13 @@ impl Outbox {
         !state.frames.is_empty()
     }
 
-    /// The call is over: what is left of it. What is sent from now on goes to the store at once.
-    pub(super) async fn end(&self) -> Vec<Message> {
+    /// The call is over: what is left of it, and what it changed. What is sent from now on goes to the store at once.
+    pub(super) async fn end(&self) -> (Vec<Message>, Kept) {
         let _flushing = self.flushing.lock().await;
         let frames = self.take();
         let mut state = self.lock();
         state.collecting = false;
         state.waker = None;
-        frames
+        (frames, std::mem::take(&mut state.kept))
     }
 }

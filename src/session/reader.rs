@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sockhop_transports::Messages;
 
-use crate::hub::{Ahead, Follow, Mailbox};
+use crate::hub::{Ahead, Follow, Mailbox, Render, Rendering};
 use crate::node::NodeInner;
 use crate::store::{Position, Slice, size_of};
 
@@ -15,6 +15,8 @@ use crate::store::{Position, Slice, size_of};
 pub(super) struct Reader {
     node: Arc<NodeInner>,
     pub(super) mailbox: Arc<Mailbox>,
+    /// How entries of tagged feeds are rendered.
+    render: Option<Arc<dyn Render>>,
     /// A read from the store, for a channel whose ring does not reach back to the cursor.
     reading: Option<BoxFuture<'static, (u32, Follow, Slice)>>,
 }
@@ -27,8 +29,8 @@ pub(super) struct Missed;
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 impl Reader {
-    pub(super) fn new(node: Arc<NodeInner>, mailbox: Arc<Mailbox>) -> Self {
-        Self { node, mailbox, reading: None }
+    pub(super) fn new(node: Arc<NodeInner>, mailbox: Arc<Mailbox>, render: Option<Arc<dyn Render>>) -> Self {
+        Self { node, mailbox, render, reading: None }
     }
 
     /// Whether the store was asked, and has not answered.
@@ -56,7 +58,7 @@ impl Reader {
             }
             let Some((slot, follow)) = self.mailbox.next_fresh() else { return Ok(()) };
             let before = messages.len();
-            match follow.channel.after(follow.follower, follow.cursor, left, messages) {
+            match follow.channel.after(follow.follower, follow.cursor, left, self.rendering(&follow), messages) {
                 Ahead::Nothing => {}
                 Ahead::Messages { last, all } => {
                     if !self.mailbox.advance(slot, follow.generation, last) {
@@ -71,6 +73,10 @@ impl Reader {
         }
     }
 
+    fn rendering<'a>(&'a self, follow: &'a Follow) -> Option<Rendering<'a>> {
+        Some(Rendering { tag: follow.tag.as_ref()?, render: self.render.as_deref()? })
+    }
+
     fn take(&self, slot: u32, follow: &Follow, slice: Slice, messages: &mut Messages) -> Result<(), Missed> {
         if slice.gap {
             // Of a follow that is another one by now, nothing was missed.
@@ -80,7 +86,13 @@ impl Reader {
         if let Some(last) = slice.entries.last() {
             let last = Position { epoch: slice.epoch, seq: last.seq };
             if self.mailbox.advance(slot, follow.generation, last) {
-                messages.extend(slice.entries.into_iter().map(|entry| entry.message));
+                match self.rendering(follow) {
+                    None => messages.extend(slice.entries.into_iter().map(|entry| entry.message)),
+                    Some(Rendering { render, tag }) => messages.extend(slice.entries.iter().filter_map(|entry| {
+                        let at = Position { epoch: slice.epoch, seq: entry.seq };
+                        render.render(tag, follow.channel.name(), at, &entry.message)
+                    })),
+                }
                 self.mailbox.again(slot);
             }
         }

@@ -1,7 +1,7 @@
 //! Sessions of WebSockets: the connection is the session, so they live in memory alone.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, Frame, Message, Messages, Next, Room, Socket, Texts};
 use tokio::time::Instant;
 
+use super::clock::{Clock, Due, beat};
 use super::reader::{Missed, Reader};
 use super::{Place, SendError, Session, closed};
 use crate::handler::Call;
 use crate::hub::{Drawn, Hub, Mailbox, NewFollower, Refused};
-use crate::id::ChannelName;
 use crate::node::NodeInner;
 use crate::service::ServiceState;
-use crate::store::{Origin, SessionRef, SubscribeError};
+use crate::store::{Feed, Origin, Position, SessionRef, SubscribeError, Terms};
 
 /// The state of a session that is nowhere but here.
 pub(super) struct Local {
@@ -24,6 +24,16 @@ pub(super) struct Local {
     /// The newest generation. Held while subscribing: two tasks shall not make two follows of one channel.
     generations: tokio::sync::Mutex<u64>,
     rate: Mutex<Option<(Instant, u32)>>,
+    /// What the receiver has to keep to, and the client.
+    terms: Mutex<Option<Box<LocalTerms>>>,
+}
+
+struct LocalTerms {
+    terms: Terms,
+    /// How long the client may be silent.
+    patience: Option<Duration>,
+    /// When it last was not.
+    heard: Instant,
 }
 
 impl Local {
@@ -41,7 +51,8 @@ impl Local {
     pub(super) async fn subscribe(
         &self,
         node: &NodeInner,
-        channel: &ChannelName,
+        feed: &Feed,
+        from: Option<Position>,
         limit: usize,
         most: usize,
     ) -> Result<(), SubscribeError> {
@@ -49,24 +60,28 @@ impl Local {
         if self.mailbox.is_closed() {
             return Err(SubscribeError::Over);
         }
-        self.unsubscribe(channel);
+        self.unsubscribe(feed);
         if self.mailbox.follows().len() >= most {
             return Err(SubscribeError::TooMany(most));
         }
         *generations += 1;
         let follower = NewFollower { mailbox: &self.mailbox, generation: *generations, limit };
-        node.hub.follow(&*node.store, node.id, channel, None, follower).await?;
+        node.hub.follow(&*node.store, node.id, feed, from, follower).await?;
         if self.mailbox.is_closed() {
-            self.unsubscribe(channel);
+            self.unsubscribe(feed);
             return Err(SubscribeError::Over);
         }
         Ok(())
     }
 
-    pub(super) fn unsubscribe(&self, channel: &ChannelName) {
-        if let Some(follow) = self.mailbox.remove(channel) {
+    pub(super) fn unsubscribe(&self, feed: &Feed) {
+        if let Some(follow) = self.mailbox.remove(feed) {
             follow.end();
         }
+    }
+
+    fn terms(&self) -> MutexGuard<'_, Option<Box<LocalTerms>>> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts messages of the running second; false if they are too many.
@@ -85,6 +100,7 @@ impl Local {
 pub(crate) struct LocalSocket {
     session: Session,
     reader: Reader,
+    clock: Clock,
     /// The socket's place in the registry.
     present: usize,
     /// The handler was told of the end.
@@ -110,17 +126,35 @@ impl LocalSocket {
             mailbox: Arc::clone(&mailbox),
             generations: tokio::sync::Mutex::default(),
             rate: Mutex::new(None),
+            terms: Mutex::default(),
         };
-        let reader = Reader::new(Arc::clone(&node), mailbox);
+        let reader = Reader::new(Arc::clone(&node), mailbox, service.render.clone());
         let place = Place::Here(local);
         let session = Session::new(node, service, Arc::new(origin), session, place, BTreeMap::new());
-        Self { session, reader, present, told: false }
+        Self { session, reader, clock: Clock::default(), present, told: false }
     }
 
     fn local(&self) -> &Local {
         match &self.session.0.place {
             Place::Here(local) => local,
             Place::Store(_) => unreachable!("a socket's session is made with a local place"),
+        }
+    }
+}
+
+impl LocalSocket {
+    fn poll_clock(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next> {
+        let (terms, patience, heard) = match &*self.local().terms() {
+            Some(terms) => (terms.terms, terms.patience, terms.heard),
+            None => return Poll::Pending,
+        };
+        self.clock.set(terms, patience);
+        match self.clock.poll(cx, heard) {
+            Due::Nothing => Poll::Pending,
+            Due::Beat if room == Room::Blocked => Poll::Pending,
+            Due::Beat => Poll::Ready(Next::Frame(Frame::Messages(Messages::from_buf([beat()])))),
+            Due::End => Poll::Ready(Next::Frame(Frame::Close(CloseReason::EXPIRED))),
+            Due::Silence => Poll::Ready(Next::Frame(Frame::Close(CloseReason::SILENT))),
         }
     }
 }
@@ -139,10 +173,11 @@ impl Socket for LocalSocket {
             _ => read = self.reader.poll(cx, BATCH, &mut messages),
         }
         if !messages.is_empty() {
+            self.clock.spoke();
             return Poll::Ready(Next::Frame(Frame::Messages(messages)));
         }
         match read {
-            Ok(()) => Poll::Pending,
+            Ok(()) => self.poll_clock(cx, room),
             Err(Missed) => Poll::Ready(Next::Frame(Frame::Close(CloseReason::MISSED_MESSAGES))),
         }
     }
@@ -152,6 +187,9 @@ impl Socket for LocalSocket {
     }
 
     fn message_in(&self, messages: Texts) -> BoxFuture<'static, ()> {
+        if let Some(terms) = &mut *self.local().terms() {
+            terms.heard = Instant::now();
+        }
         if !self.local().admit(messages.len(), self.session.0.service.max_messages_per_second) {
             self.local().mailbox.close(CloseReason::TOO_MANY_MESSAGES);
             return Box::pin(std::future::ready(()));
@@ -187,7 +225,7 @@ impl Drop for LocalSocket {
 mod tests {
     use super::*;
     use crate::services::Broadcast;
-    use crate::{Node, Service};
+    use crate::{ChannelName, Node, Service};
 
     async fn next(socket: &mut LocalSocket) -> Next {
         std::future::poll_fn(|cx| socket.poll_next(cx, Room::Free)).await

@@ -21,8 +21,8 @@ pub use self::redis::{InvalidStoreUrl, RedisStore, RedisStoreBuilder};
 pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
 pub use memory::MemoryStore;
 pub use session::{
-    Attach, Attached, Begin, Begun, Ended, First, Gone, Hold, Holder, Origin, Own, Pending, Push, Sent,
-    SessionRef, SubscribeError, Subscription, Takeover, Turn,
+    Attach, Attached, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Kept, Origin, Own, Pending, Push,
+    Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -87,13 +87,13 @@ pub trait Store: Send + Sync + 'static {
     async fn subscribe(
         &self,
         session: SessionRef,
-        channel: &ChannelName,
+        feed: &Feed,
         at: Position,
         most: usize,
     ) -> Result<(), SubscribeError>;
 
     /// Ends a subscription; that it did not exist is no error.
-    async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone>;
+    async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone>;
 
     /// Sets an attribute, or removes it.
     async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone>;
@@ -104,7 +104,21 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the handler call that [`begin`](Self::begin), or the attach that created the session, began, and appends
     /// what it has sent: both or neither. When the session was closed meanwhile, or is now since too much waits for its
     /// client, the caller has to run its `on_close`. Of a call that another node has taken over, nothing is appended.
-    async fn finish(&self, session: SessionRef, turn: Turn, push: Push) -> Result<Option<Ended>, StoreError>;
+    async fn finish(&self, session: SessionRef, turn: Turn, push: Push) -> Result<Option<Ended>, StoreError> {
+        self.finish_keeping(session, turn, push, Kept::default()).await
+    }
+
+    /// [`finish`](Self::finish), and what the call changes of its session's state: all or nothing.
+    async fn finish_keeping(
+        &self,
+        session: SessionRef,
+        turn: Turn,
+        push: Push,
+        kept: Kept,
+    ) -> Result<Option<Ended>, StoreError>;
+
+    /// The place behind which a channel keeps its newest entries, `most` of them or as many as there are.
+    async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError>;
 
     /// The `on_close` of an [`Ended`] has run: nobody has to run it again.
     async fn closed(&self, session: SessionRef) -> Result<(), StoreError>;

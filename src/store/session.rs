@@ -129,13 +129,56 @@ pub struct Pending {
     pub subscriptions: Vec<Subscription>,
     /// The session is closed: after the messages comes this.
     pub closed: Option<CloseReason>,
+    /// What the receiver has to keep to.
+    pub terms: Terms,
+}
+
+/// A channel as one subscription of a session sees it. A session may have several to one channel, with different tags.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Feed {
+    /// The channel.
+    pub channel: ChannelName,
+    /// What the service needs to know of the subscription to render the channel's entries for it; `None` where they go
+    /// out as they were published.
+    pub tag: Option<Arc<str>>,
+}
+
+impl Feed {
+    /// The channel and the tag as one text, which [`from_text`](Self::from_text) reads.
+    pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
+        match &self.tag {
+            None => self.channel.as_str().into(),
+            // No channel's name holds a line feed.
+            Some(tag) => format!("{}\n{tag}", self.channel).into(),
+        }
+    }
+
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let (channel, tag) = match text.split_once('\n') {
+            None => (text, None),
+            Some((channel, tag)) => (channel, Some(tag.into())),
+        };
+        Some(Self { channel: ChannelName::new(channel).ok()?, tag })
+    }
+}
+
+impl From<ChannelName> for Feed {
+    fn from(channel: ChannelName) -> Self {
+        Self { channel, tag: None }
+    }
+}
+
+impl From<&ChannelName> for Feed {
+    fn from(channel: &ChannelName) -> Self {
+        channel.clone().into()
+    }
 }
 
 /// A session's place in a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// The channel.
-    pub channel: ChannelName,
+    /// The channel, and the tag.
+    pub feed: Feed,
     /// Rises when the session subscribes anew: commits of an older one are void.
     pub generation: u64,
     /// The last entry that the client has.
@@ -147,8 +190,8 @@ pub struct Subscription {
 pub struct Sent {
     /// Of the session's own log.
     pub own: Own,
-    /// Of channels: name, generation, position.
-    pub channels: Vec<(ChannelName, u64, Position)>,
+    /// Of channels: which subscription, its generation, position.
+    pub channels: Vec<(Feed, u64, Position)>,
 }
 
 /// Frames for a session's own log.
@@ -160,6 +203,41 @@ pub struct Push {
     pub limit: usize,
     /// Bytes that the session's log may keep, with what was sent and not confirmed.
     pub most_kept: usize,
+}
+
+/// What a handler call changes of its session's state, written down with the call's end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Attributes that get a value, or lose it.
+    pub attributes: Vec<(String, Option<String>)>,
+    /// What holds from now on.
+    pub terms: Option<Terms>,
+}
+
+/// What a receiver of a session has to keep to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Silence after which the client gets the service's own sign of life.
+    pub beat: Option<Duration>,
+    /// When the session ends, in seconds since 1970.
+    pub until: Option<u64>,
+}
+
+impl Terms {
+    /// The terms as a text, which [`from_text`](Self::from_text) reads; empty where there are none.
+    pub(crate) fn text(&self) -> String {
+        if *self == Self::default() {
+            return String::new();
+        }
+        let beat = self.beat.map_or(0, |beat| beat.as_millis());
+        format!("{beat} {}", self.until.unwrap_or(0))
+    }
+
+    pub(crate) fn from_text(text: &str) -> Self {
+        let mut numbers = text.split(' ').map(|number| number.parse().ok().filter(|number| *number > 0));
+        let (beat, until) = (numbers.next().flatten(), numbers.next().flatten());
+        Self { beat: beat.map(Duration::from_millis), until }
+    }
 }
 
 /// The session is closed or unknown, or another attach has taken it over.

@@ -1,6 +1,7 @@
 //! What every store must do, run against each of them.
 
 mod channels;
+mod feeds;
 mod property;
 #[path = "../support/redis.rs"]
 mod redis;
@@ -48,6 +49,11 @@ contract! {
         nothing_is_missed_between_the_head_that_was_told_and_what_is_heard
         follows_are_counted
         what_is_published_at_once_is_in_one_order_for_all;
+    feeds:
+        subscriptions_to_one_channel_with_different_tags_have_a_cursor_each
+        what_a_call_keeps_is_there_for_the_next_call_and_for_receivers
+        a_call_that_is_over_keeps_nothing
+        a_tail_lies_before_the_newest_entries_that_there_are;
     sessions:
         the_first_attach_creates_and_the_second_is_told_who_holds
         without_room_nothing_is_created_but_known_sessions_are_held

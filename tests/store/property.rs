@@ -91,7 +91,7 @@ impl Life {
     async fn resubscribe(&mut self) {
         let head = self.world.store.heads(&[channel("c")]).await.unwrap()[0];
         let session = self.held.as_ref().map_or_else(|| self.earlier[0].session, |held| held.hold.session);
-        self.world.store.subscribe(session, &channel("c"), head, 10).await.unwrap();
+        self.world.store.subscribe(session, &channel("c").into(), head, 10).await.unwrap();
         if let Some(held) = &mut self.held {
             held.stale = true;
         }
@@ -123,11 +123,11 @@ impl Life {
             committed.own.0 += own.len() as u64;
             for subscription in &held.pending.subscriptions {
                 let read =
-                    self.world.store.read(&subscription.channel, subscription.cursor, 1 << 20).await.unwrap();
+                    self.world.store.read(&subscription.feed.channel, subscription.cursor, 1 << 20).await.unwrap();
                 assert!(!read.gap);
                 let seq = subscription.cursor.seq + read.entries.len() as u64;
                 let at = Position { epoch: read.epoch, seq };
-                committed.channels.push((subscription.channel.clone(), subscription.generation, at));
+                committed.channels.push((subscription.feed.clone(), subscription.generation, at));
                 if !held.stale {
                     heard.extend(read.entries.into_iter().map(|entry| entry.message));
                 }

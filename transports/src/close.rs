@@ -66,6 +66,10 @@ impl CloseReason {
     pub const TOO_MANY_MESSAGES: Self = Self::known(4502, "Too many messages");
     /// The session's place in a channel is older than what the channel keeps: 4504.
     pub const MISSED_MESSAGES: Self = Self::known(4504, "Messages were missed");
+    /// What the client showed as its right to be here has expired: 4511.
+    pub const EXPIRED: Self = Self::known(4511, "Authorization has expired");
+    /// The client promised signs of life and was silent: 4512.
+    pub const SILENT: Self = Self::known(4512, "No heart-beat");
     /// This server ends, and the session cannot go on elsewhere: 4505.
     pub const GOING_AWAY: Self = Self::known(4505, "Server is going away");
 

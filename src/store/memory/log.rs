@@ -108,6 +108,11 @@ impl Log {
         Slice { epoch: self.epoch, entries, gap }
     }
 
+    /// The place behind which the newest entries are, `most` of them or all that are kept.
+    pub(super) fn tail(&self, most: u64) -> Position {
+        Position { epoch: self.epoch, seq: self.head - most.min(self.entries.len() as u64) }
+    }
+
     /// Drops what is past the retention.
     pub(super) fn trim(&mut self, now: Instant) {
         while let Some(oldest) = self.entries.front() {

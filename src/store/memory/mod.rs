@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Attach, Attached, Begin, Begun, Ended, First, Gone, Hold, Holder, Inbox, Own, Pending, Position, Publish,
-    PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, Turn,
-    shard_of,
+    Attach, Attached, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Inbox, Kept, Own, Pending, Position,
+    Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError,
+    Turn, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -267,6 +267,13 @@ impl Store for MemoryStore {
         Ok(channels.iter().map(|channel| lock(&self.log(channel)).head()).collect())
     }
 
+    async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError> {
+        let log = self.log(channel);
+        let mut log = lock(&log);
+        log.touch(Instant::now());
+        Ok(log.tail(most))
+    }
+
     async fn follow(&self, node: NodeId, channel: &ChannelName) -> Result<Position, StoreError> {
         let log = self.log(channel);
         let mut log = lock(&log);
@@ -383,23 +390,23 @@ impl Store for MemoryStore {
     async fn subscribe(
         &self,
         session: SessionRef,
-        channel: &ChannelName,
+        feed: &Feed,
         at: Position,
         most: usize,
     ) -> Result<(), SubscribeError> {
         let mut shard = self.shard(session.key);
         let record = shard.find(session).map_err(|_| SubscribeError::Over)?;
-        record.subscribe(channel, at, most)?;
+        record.subscribe(feed, at, most)?;
         let holder = record.holder();
         drop(shard);
         self.changed(holder);
         Ok(())
     }
 
-    async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone> {
+    async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone> {
         let mut shard = self.shard(session.key);
         let record = shard.find(session)?;
-        record.unsubscribe(channel)?;
+        record.unsubscribe(feed)?;
         let holder = record.holder();
         drop(shard);
         self.changed(holder);
@@ -450,10 +457,20 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn finish(&self, session: SessionRef, turn: Turn, push: Push) -> Result<Option<Ended>, StoreError> {
+    async fn finish_keeping(
+        &self,
+        session: SessionRef,
+        turn: Turn,
+        push: Push,
+        kept: Kept,
+    ) -> Result<Option<Ended>, StoreError> {
         let mut shard = self.shard(session.key);
         let Ok(record) = shard.find(session) else { return Ok(None) };
-        let holder = if push.messages.is_empty() || !record.is_open() { None } else { record.holder() };
+        let news = !push.messages.is_empty() || kept.terms.is_some();
+        let holder = if news && record.is_open() { record.holder() } else { None };
+        if record.is_running(turn) {
+            record.keep(kept);
+        }
         // The call still runs: an end by this push is given to whoever ends the call, which is now.
         let too_slow = if record.is_open() { record.push(push).ok().flatten() } else { None };
         let ended = too_slow.or(record.finish(turn));

@@ -9,10 +9,10 @@ use sockhop_transports::{CloseReason, Message};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::id::{ChannelName, NodeId, RequestId};
+use crate::id::{NodeId, RequestId};
 use crate::store::{
-    Attach, Begin, Ended, Gone, Hold, Holder, Origin, Own, Pending, Position, Push, Sent, SessionRef,
-    SubscribeError, Subscription, Takeover, Turn,
+    Attach, Begin, Ended, Feed, Gone, Hold, Holder, Kept, Origin, Own, Pending, Position, Push, Sent, SessionRef,
+    SubscribeError, Subscription, Takeover, Terms, Turn,
 };
 
 /// A session.
@@ -35,6 +35,8 @@ pub(super) struct Record {
     subscriptions: Vec<Subscribed>,
     generations: u64,
     pub(super) attributes: BTreeMap<String, String>,
+    /// What its receivers have to keep to.
+    terms: Terms,
     calls: Calls,
     /// Handler calls begun.
     turns: u64,
@@ -76,7 +78,7 @@ enum Calls {
 }
 
 struct Subscribed {
-    channel: ChannelName,
+    feed: Feed,
     generation: u64,
     /// What the client is known to have.
     received: Position,
@@ -207,6 +209,7 @@ impl Record {
             subscriptions: Vec::new(),
             generations: 0,
             attributes: BTreeMap::new(),
+            terms: Terms::default(),
             calls: Calls::Running { turn: Turn(1), node: attach.node, waiting: None },
             turns: 1,
             done: None,
@@ -277,7 +280,7 @@ impl Record {
 
     fn snapshot(&self, own: Own) -> Pending {
         let subscription = |subscribed: &Subscribed| Subscription {
-            channel: subscribed.channel.clone(),
+            feed: subscribed.feed.clone(),
             generation: subscribed.generation,
             cursor: subscribed.received,
         };
@@ -290,7 +293,26 @@ impl Record {
                 Phase::Open => None,
                 Phase::Closed { reason, .. } => Some(reason.clone()),
             },
+            terms: self.terms,
         }
+    }
+
+    /// What a handler call changes of the session's state.
+    pub(super) fn keep(&mut self, kept: Kept) {
+        for (name, value) in kept.attributes {
+            match value {
+                Some(value) => self.attributes.insert(name, value),
+                None => self.attributes.remove(&name),
+            };
+        }
+        if let Some(terms) = kept.terms {
+            self.terms = terms;
+        }
+    }
+
+    /// Whether this call is the one under way, in an open session.
+    pub(super) fn is_running(&self, turn: Turn) -> bool {
+        self.is_open() && matches!(self.calls, Calls::Running { turn: running, .. } if running == turn)
     }
 
     pub(super) fn pending(&mut self, hold: Hold, own: Own) -> Result<Pending, Gone> {
@@ -313,8 +335,8 @@ impl Record {
     fn hand_out(&mut self, sent: Sent) {
         self.own.hand(sent.own);
         self.own.sent = self.own.handed;
-        for (channel, generation, position) in sent.channels {
-            let subscribed = self.subscriptions.iter_mut().find(|subscribed| subscribed.channel == channel);
+        for (feed, generation, position) in sent.channels {
+            let subscribed = self.subscriptions.iter_mut().find(|subscribed| subscribed.feed == feed);
             if let Some(subscribed) = subscribed.filter(|subscribed| subscribed.generation == generation) {
                 subscribed.sent = position;
             }
@@ -423,22 +445,16 @@ impl Record {
         matches!(self.phase, Phase::Closed { on_close: OnClose::Owed, .. })
     }
 
-    pub(super) fn subscribe(
-        &mut self,
-        channel: &ChannelName,
-        at: Position,
-        most: usize,
-    ) -> Result<(), SubscribeError> {
+    pub(super) fn subscribe(&mut self, feed: &Feed, at: Position, most: usize) -> Result<(), SubscribeError> {
         if !self.is_open() {
             return Err(SubscribeError::Over);
         }
-        let known = self.subscriptions.iter().position(|subscribed| subscribed.channel == *channel);
+        let known = self.subscriptions.iter().position(|subscribed| subscribed.feed == *feed);
         if known.is_none() && self.subscriptions.len() >= most {
             return Err(SubscribeError::TooMany(most));
         }
         self.generations += 1;
-        let subscribed =
-            Subscribed { channel: channel.clone(), generation: self.generations, received: at, sent: at };
+        let subscribed = Subscribed { feed: feed.clone(), generation: self.generations, received: at, sent: at };
         match known {
             Some(known) => self.subscriptions[known] = subscribed,
             None => self.subscriptions.push(subscribed),
@@ -446,11 +462,11 @@ impl Record {
         Ok(())
     }
 
-    pub(super) fn unsubscribe(&mut self, channel: &ChannelName) -> Result<(), Gone> {
+    pub(super) fn unsubscribe(&mut self, feed: &Feed) -> Result<(), Gone> {
         if !self.is_open() {
             return Err(Gone::Over);
         }
-        self.subscriptions.retain(|subscribed| subscribed.channel != *channel);
+        self.subscriptions.retain(|subscribed| subscribed.feed != *feed);
         Ok(())
     }
 

@@ -192,6 +192,17 @@ impl Inner {
         read_position("head", self.runner.run(keys.slot, &script::HEAD, command).await?)
     }
 
+    /// The place behind which the newest entries are kept, `most` of them or all that there are.
+    pub(super) async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError> {
+        let keys = self.keys.channel(channel);
+        let command = |link: &Link| {
+            let epoch = rand::random::<[u8; 8]>();
+            let ttl = Self::head_ttl(&Retention::default());
+            script::TAIL.command(&keys.keys, &arguments![&epoch, &link.run, ttl, most])
+        };
+        read_position("tail", self.runner.run(keys.slot, &script::TAIL, command).await?)
+    }
+
     /// The heads of many channels, in one go for each server. What could not be learnt is left out.
     pub(super) async fn all_heads(&self, channels: Vec<ChannelName>) -> Vec<(ChannelName, Position)> {
         /// Commands that go out at once.

@@ -41,8 +41,8 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Attach, Attached, Begin, Begun, Ended, Gone, Hold, Inbox, Own, Pending, Position, Publish, PublishError,
-    Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, Turn,
+    Attach, Attached, Begin, Begun, Ended, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position, Publish,
+    PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, Turn,
 };
 use crate::id::{ChannelName, NodeId};
 
@@ -278,7 +278,7 @@ impl Inner {
                     let node = member.id;
                     tokio::spawn(async move {
                         let nothing = Push { messages: Vec::new(), limit: usize::MAX, most_kept: usize::MAX };
-                        let given_up = me.finish(session, turn, &nothing, node, true).await;
+                        let given_up = me.finish(session, turn, &nothing, &Kept::default(), node, true).await;
                         if let Err(error) = given_up {
                             tracing::warn!(%error, "could not give up a handler call that does not run");
                         }
@@ -395,6 +395,10 @@ impl Store for RedisStore {
         futures_util::future::try_join_all(channels.iter().map(|channel| self.inner.head(channel))).await
     }
 
+    async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError> {
+        self.inner.tail(channel, most).await
+    }
+
     async fn follow(&self, node: NodeId, channel: &ChannelName) -> Result<Position, StoreError> {
         let inner = &self.inner;
         {
@@ -467,15 +471,15 @@ impl Store for RedisStore {
     async fn subscribe(
         &self,
         session: SessionRef,
-        channel: &ChannelName,
+        feed: &Feed,
         at: Position,
         most: usize,
     ) -> Result<(), SubscribeError> {
-        self.inner.subscribe(session, channel, at, most).await
+        self.inner.subscribe(session, feed, at, most).await
     }
 
-    async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone> {
-        self.inner.unsubscribe(session, channel).await
+    async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone> {
+        self.inner.unsubscribe(session, feed).await
     }
 
     async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone> {
@@ -486,10 +490,16 @@ impl Store for RedisStore {
         self.inner.begin(begin).await
     }
 
-    async fn finish(&self, session: SessionRef, turn: Turn, push: Push) -> Result<Option<Ended>, StoreError> {
+    async fn finish_keeping(
+        &self,
+        session: SessionRef,
+        turn: Turn,
+        push: Push,
+        kept: Kept,
+    ) -> Result<Option<Ended>, StoreError> {
         // Of a call that does not run any more, nothing is written down.
         let Some(node) = self.inner.calls.runner(turn.0) else { return Ok(None) };
-        self.inner.finish(session, turn.0, &push, node, false).await
+        self.inner.finish(session, turn.0, &push, &kept, node, false).await
     }
 
     async fn closed(&self, session: SessionRef) -> Result<(), StoreError> {

@@ -46,6 +46,7 @@ scripts! {
     SWEEP: "sweep" on "session" = " flags=allow-oom" + "session" "sweep";
     PUBLISH: "publish" on "channel" = "" + "channel" "publish";
     READ: "read" on "channel" = " flags=no-writes" + "channel" "read";
+    TAIL: "tail" on "channel" = " flags=allow-oom" + "channel" "tail";
     HEAD: "head" on "channel" = " flags=allow-oom" + "channel" "head";
     RENEW: "renew" on "node" = " flags=allow-oom" + "renew";
     LEAVE: "leave" on "node" = " flags=allow-oom" + "leave";

@@ -11,10 +11,10 @@ use super::reply::Reply;
 use super::script::{self, Argument, Script, arguments};
 use super::signals::{Letter, MOST};
 use super::{Inner, origin};
-use crate::id::{ChannelName, NodeId, SessionKey};
+use crate::id::{NodeId, SessionKey};
 use crate::store::{
-    Attach, Attached, Begin, Begun, Ended, Epoch, First, Gone, Hold, Holder, Own, Pending, Position, Push, Sent,
-    SessionRef, Signal, StoreError, SubscribeError, Subscription, Takeover, Turn, size_of,
+    Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Kept, Own, Pending, Position,
+    Push, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription, Takeover, Terms, Turn, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -133,11 +133,12 @@ impl Inner {
     async fn note(&self, script: &Script, hold: Hold, sent: &Sent, member: Option<&str>) -> Result<(), Gone> {
         let keys = self.keys.session(hold.session.key);
         let life = hold.session.life.to_be_bytes();
+        let fields: Vec<_> = sent.channels.iter().map(|(feed, ..)| feed.text()).collect();
         let epochs: Vec<_> = sent.channels.iter().map(|(_, _, at)| at.epoch.0.to_be_bytes()).collect();
         let mut arguments = arguments![&life, hold.attachment, sent.own.0].to_vec();
         arguments.extend(member.map(Argument::from));
-        for ((channel, generation, at), epoch) in sent.channels.iter().zip(&epochs) {
-            arguments.extend(arguments![channel.as_str(), *generation, epoch, at.seq]);
+        for (((_, generation, at), field), epoch) in sent.channels.iter().zip(&fields).zip(&epochs) {
+            arguments.extend(arguments![&**field, *generation, epoch, at.seq]);
         }
         held(&mut self.session(script, &keys, &arguments).await?)
     }
@@ -215,13 +216,14 @@ impl Inner {
     pub(super) async fn subscribe(
         &self,
         session: SessionRef,
-        channel: &ChannelName,
+        feed: &Feed,
         at: Position,
         most: usize,
     ) -> Result<(), SubscribeError> {
         let keys = self.keys.session(session.key);
         let (life, epoch, token) = (session.life.to_be_bytes(), at.epoch.0.to_be_bytes(), random());
-        let arguments = arguments![&life, channel.as_str(), &epoch, at.seq, most, &token];
+        let field = feed.text();
+        let arguments = arguments![&life, &*field, &epoch, at.seq, most, &token];
         let mut reply = self.session(&script::SUBSCRIBE, &keys, &arguments).await?;
         match reply.text()?.as_str() {
             "over" => return Err(SubscribeError::Over),
@@ -231,10 +233,11 @@ impl Inner {
         Ok(self.changed(&mut reply, session).await?)
     }
 
-    pub(super) async fn unsubscribe(&self, session: SessionRef, channel: &ChannelName) -> Result<(), Gone> {
+    pub(super) async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone> {
         let keys = self.keys.session(session.key);
         let life = session.life.to_be_bytes();
-        let mut reply = self.session(&script::UNSUBSCRIBE, &keys, &arguments![&life, channel.as_str()]).await?;
+        let field = feed.text();
+        let mut reply = self.session(&script::UNSUBSCRIBE, &keys, &arguments![&life, &*field]).await?;
         over(&mut reply)?;
         Ok(self.changed(&mut reply, session).await?)
     }
@@ -316,13 +319,22 @@ impl Inner {
         session: SessionRef,
         turn: u64,
         push: &Push,
+        kept: &Kept,
         node: NodeId,
         given_up: bool,
     ) -> Result<Option<Ended>, StoreError> {
         let keys = self.keys.session(session.key);
         let (life, node, token) = (session.life.to_be_bytes(), node.to_bytes(), turn.to_be_bytes());
         let frames: Vec<_> = push.messages.iter().map(Message::frame).collect();
-        let mut arguments = arguments![&life, &token, &node, push.limit, push.most_kept, given_up].to_vec();
+        let terms = kept.terms.map(|terms| terms.text()).unwrap_or_default();
+        let mut arguments =
+            arguments![&life, &token, &node, push.limit, push.most_kept, given_up, kept.terms.is_some(), &terms]
+                .to_vec();
+        arguments.push(kept.attributes.len().into());
+        for (name, value) in &kept.attributes {
+            // A value, or none, which is not the same as an empty one.
+            arguments.extend(arguments![name, value.is_some(), value.as_deref().unwrap_or_default()]);
+        }
         arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
         let answer = self.session(&script::FINISH, &keys, &arguments).await;
         // Whatever the answer: this node does not run it any more.
@@ -331,7 +343,10 @@ impl Inner {
         if over(&mut reply).is_err() {
             return Ok(None);
         }
-        if push.messages.is_empty() {
+        if kept.terms.is_some() {
+            self.changed(&mut reply, session).await?;
+            let _ = reply.number()?;
+        } else if push.messages.is_empty() {
             let _ = (reply.some_id()?, reply.count()?, reply.number()?);
         } else {
             self.appended(&mut reply, session, &push.messages).await?;
@@ -452,20 +467,20 @@ fn read_snapshot(reply: &mut Reply) -> Result<(u64, Pending), StoreError> {
     let mut rows = reply.list()?;
     let mut subscriptions = Vec::new();
     while rows.has_more() {
-        let (channel, packed) = (rows.text()?, rows.bytes()?);
-        let subscription =
-            ChannelName::new(&channel).ok().and_then(|channel| read_row(channel, &packed, confirmed));
+        let (feed, packed) = (rows.text()?, rows.bytes()?);
+        let subscription = Feed::from_text(&feed).and_then(|feed| read_row(feed, &packed, confirmed));
         match subscription {
             Some(subscription) => subscriptions.push(subscription),
             None => return rows.error(),
         }
     }
     let closed = (code != 0).then(|| CloseReason::from_parts(u16::try_from(code).unwrap_or(1000), text));
-    Ok((attachment, Pending { open, from: Own(from), messages, subscriptions, closed }))
+    let terms = Terms::from_text(&reply.text()?);
+    Ok((attachment, Pending { open, from: Own(from), messages, subscriptions, closed, terms }))
 }
 
 /// A subscription, as `session.lua` packs it.
-fn read_row(channel: ChannelName, packed: &[u8], confirmed: u64) -> Option<Subscription> {
+fn read_row(feed: Feed, packed: &[u8], confirmed: u64) -> Option<Subscription> {
     let number = |at: std::ops::Range<usize>| {
         Some(packed.get(at)?.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte)))
     };
@@ -473,7 +488,7 @@ fn read_row(channel: ChannelName, packed: &[u8], confirmed: u64) -> Option<Subsc
     let before = Position { epoch: Epoch(number(4..12)?), seq: number(12..18)? };
     let newest = Position { epoch: Epoch(number(18..26)?), seq: number(26..32)? };
     let by = number(32..36)?;
-    Some(Subscription { channel, generation, cursor: if by <= confirmed { newest } else { before } })
+    Some(Subscription { feed, generation, cursor: if by <= confirmed { newest } else { before } })
 }
 
 /// What a sweep found at a session whose time had come.

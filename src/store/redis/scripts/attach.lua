@@ -11,7 +11,7 @@ if not r then
     'S1', life, OPEN, NOBODY, '', 0, '', 1, released and '' or node, request,
     start + delay, due, delay, 0, released and 1 or 0, 1, released and 1 or 0, 0, 0, 0,
     0, 0, node, token, '', '', '', 0, 0,
-    attempt, 0, released and 1 or 0, token, '', '',
+    attempt, 0, released and 1 or 0, token, '', '', '',
   }
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
   redis.call('HSET', KEYS[4], '', origin)

@@ -1,13 +1,24 @@
--- Ends a handler call, and appends what it has sent. A call that is given up on appends nothing and is not done.
+-- Ends a handler call, keeps what it changed, and appends what it has sent. A call that is given up on appends nothing and is not done.
 local life, turn, node, limit, most, given_up = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
 local r, key = find(life)
 if not r then return { 'over' } end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == turn then return { 'done', '', 0, -1, '', ended(r) } end
 if r[RUNNER] ~= node or r[TURN] ~= turn then return { 'over' } end
-local from = -1
-if #ARGV > 6 and r[PHASE] == OPEN then
-  local waited = r[UNREAD] > 0 or #ARGV > 7
-  from = append(r, 7)
+local from, changes = -1, tonumber(ARGV[9])
+local frames = 10 + 3 * changes
+if r[PHASE] == OPEN and not given_up then
+  for i = 10, frames - 1, 3 do
+    if ARGV[i + 1] == '1' then
+      redis.call('HSET', KEYS[4], 'a' .. ARGV[i], ARGV[i + 2])
+    else
+      redis.call('HDEL', KEYS[4], 'a' .. ARGV[i])
+    end
+  end
+  if ARGV[7] == '1' then r[TERMS] = ARGV[8] end
+end
+if #ARGV >= frames and r[PHASE] == OPEN then
+  local waited = r[UNREAD] > 0 or #ARGV > frames
+  from = append(r, frames)
   if is_too_much(r, waited, limit, most) then
     close(r, 4501, 'Too slow: unread messages over the limit', node, turn)
     from = -1
