@@ -1,7 +1,10 @@
 //! The store on Redis against real servers: what it does when they misbehave, and what it costs them.
 
+mod faults;
 mod harness;
 mod program;
+mod proxy;
 #[path = "../support/redis.rs"]
 mod server;
 mod start;
+mod trial;

@@ -128,6 +128,15 @@ impl Redis {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until a replica has all that its primary has written.
+    pub(crate) fn wait_caught_up(&self, primary: &Self) {
+        let offset = |server: &Self, name: &str| server.info("replication").ok()?.get(name).cloned();
+        until("the replica has everything", || {
+            let written = offset(primary, "master_repl_offset");
+            written.is_some() && written == offset(self, "slave_repl_offset")
+        });
+    }
+
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("redis.log")).unwrap_or_default()
@@ -392,6 +401,27 @@ impl Cluster {
     /// The slot of a key.
     pub(crate) fn slot(&self, key: &str) -> u16 {
         u16::try_from(self.servers[0].number(&["CLUSTER", "KEYSLOT", key])).expect("a slot")
+    }
+
+    /// Moves a slot with all its keys to another primary, as a resharding does.
+    pub(crate) fn move_slot(&self, slot: u16, to: &Redis) {
+        let (from, number) = (self.owner(slot), slot.to_string());
+        let (from_id, to_id) = (from.text(&["CLUSTER", "MYID"]), to.text(&["CLUSTER", "MYID"]));
+        to.command(&["CLUSTER", "SETSLOT", &number, "IMPORTING", &from_id]);
+        from.command(&["CLUSTER", "SETSLOT", &number, "MIGRATING", &to_id]);
+        loop {
+            let keys = from.texts(&["CLUSTER", "GETKEYSINSLOT", &number, "10"]);
+            if keys.is_empty() {
+                break;
+            }
+            let port = to.port.to_string();
+            let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            words.extend(keys.iter().map(String::as_str));
+            from.command(&words);
+        }
+        for server in [to, from].into_iter().chain(&self.servers) {
+            server.command(&["CLUSTER", "SETSLOT", &number, "NODE", &to_id]);
+        }
     }
 
     /// The primaries that run.

@@ -1,0 +1,453 @@
+//! A small deployment under load: what happened to clients, publishers and readiness while Redis was hurt.
+//!
+//! Two nodes of this process, each with a store of its own, a publisher that numbers its messages, and clients that poll
+//! or stream, each request at the other node. A balancer stands in between: it repeats what was closed without a byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use sockhop::store::{
+    Batch, Position, Publish, PublishError, Published, RedisStore, RedisStoreBuilder, Retention, Store,
+    SubscribeError,
+};
+use sockhop::{ChannelName, Handler, Message, Node, NodeId, Service, Session};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// One node with its own store.
+pub(crate) struct Member {
+    pub(crate) store: Arc<RedisStore>,
+    pub(crate) node: Node,
+    pub(crate) service: Service,
+}
+
+/// Subscribes each session to [`channel`], and echoes.
+pub(crate) struct Subscriber;
+
+impl Handler for Subscriber {
+    async fn on_open(&self, session: &Session) {
+        while let Err(SubscribeError::Store(_)) = session.subscribe(&channel()).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn on_message(&self, session: &Session, message: String) {
+        let _ = session.send(message).await;
+    }
+}
+
+pub(crate) fn channel() -> ChannelName {
+    ChannelName::new("news").expect("a name")
+}
+
+impl Member {
+    pub(crate) fn new(url: &str) -> Self {
+        Self::with(url, |store| store)
+    }
+
+    pub(crate) fn with(url: &str, set: impl Fn(RedisStoreBuilder) -> RedisStoreBuilder) -> Self {
+        let store = Arc::new(set(RedisStore::builder(url).expect("a URL")).build());
+        let node = Node::builder().store(store.clone()).build();
+        let service = Service::builder("/sub", Subscriber)
+            .request_id_header(Some(HeaderName::from_static("x-request-id")))
+            .disconnect_delay(Duration::from_secs(20))
+            .build(&node);
+        Self { store, node, service }
+    }
+
+    /// Waits until the node is ready.
+    pub(crate) async fn ready(&self) {
+        eventually("the node is ready", || self.node.is_ready()).await;
+    }
+}
+
+/// Waits for what is going to be so.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// How a client receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Poll,
+    Stream,
+}
+
+/// What one session got, and why it ended, if it did.
+#[derive(Debug, Default)]
+pub(crate) struct Conversation {
+    pub(crate) got: Vec<u64>,
+    pub(crate) end: Option<String>,
+}
+
+/// What happened.
+#[derive(Default)]
+pub(crate) struct Account {
+    /// Numbers that were accepted, in order, with the position of each.
+    pub(crate) accepted: Vec<(u64, Position)>,
+    pub(crate) refused: BTreeSet<u64>,
+    /// Numbers of whose publishing nobody knew, at first.
+    pub(crate) unknown: BTreeSet<u64>,
+    /// All sessions of each client.
+    pub(crate) clients: BTreeMap<usize, Vec<Conversation>>,
+    /// Why nodes were not ready, and for how long.
+    pub(crate) unready: BTreeMap<&'static str, Duration>,
+    /// What of the accepted is in the log at the end.
+    pub(crate) kept: BTreeSet<u64>,
+}
+
+impl Account {
+    /// The sessions that ended, by why.
+    pub(crate) fn ends(&self) -> BTreeMap<&str, usize> {
+        let mut ends = BTreeMap::new();
+        for end in self.clients.values().flatten().filter_map(|conversation| conversation.end.as_deref()) {
+            *ends.entry(end).or_default() += 1;
+        }
+        ends
+    }
+
+    pub(crate) fn lost(&self) -> BTreeSet<u64> {
+        self.accepted.iter().map(|(number, _)| *number).filter(|number| !self.kept.contains(number)).collect()
+    }
+
+    /// Each session got everything from its first message on, once and in order, up to its end: what is missing is what
+    /// Redis has lost.
+    pub(crate) fn check(&self) {
+        let lost = self.lost();
+        let numbers: Vec<u64> = self.accepted.iter().map(|(number, _)| *number).collect();
+        let last = *numbers.last().expect("something was published");
+        for (client, conversations) in &self.clients {
+            for Conversation { got, end } in conversations {
+                let Some(first) = got.first() else { continue };
+                let upto = if end.is_some() { *got.last().expect("not empty") } else { last };
+                let expected: Vec<u64> = numbers
+                    .iter()
+                    .copied()
+                    .filter(|number| {
+                        (*first..=upto).contains(number) && (!lost.contains(number) || got.contains(number))
+                    })
+                    .collect();
+                assert_eq!(*got, expected, "client {client}, ended: {end:?}, lost: {lost:?}");
+            }
+        }
+    }
+
+    /// Nobody noticed but by waiting.
+    pub(crate) fn check_only_late(&self) {
+        self.check();
+        assert_eq!(self.ends(), BTreeMap::new(), "no session ended");
+        assert_eq!(self.lost(), BTreeSet::new(), "nothing was lost");
+        assert_eq!(self.refused, BTreeSet::new(), "nothing was refused");
+        let clients: Vec<_> = self.clients.values().map(Vec::len).collect();
+        assert!(clients.iter().all(|sessions| *sessions == 1), "{clients:?}");
+    }
+
+    /// One line for the table of faults.
+    pub(crate) fn tell(&self, fault: &str) {
+        let _ = writeln!(
+            std::io::stderr(),
+            "fault: {fault} | sessions ended {:?} | lost {} | accepted {} refused {} unknown {} | unready {:?}",
+            self.ends(),
+            self.lost().len(),
+            self.accepted.len(),
+            self.refused.len(),
+            self.unknown.len(),
+            self.unready,
+        );
+    }
+}
+
+/// Everything that runs.
+pub(crate) struct Trial {
+    pub(crate) members: Arc<Vec<Member>>,
+    account: Arc<Mutex<Account>>,
+    publisher: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+    publishing: Arc<AtomicBool>,
+    receiving: Arc<AtomicBool>,
+    pace: Arc<AtomicU64>,
+}
+
+/// Clients of each kind.
+const CLIENTS: usize = 3;
+
+impl Trial {
+    /// Starts nodes, clients and the publisher, and waits until everybody has got something.
+    pub(crate) async fn start(urls: [&str; 2]) -> Self {
+        let members = Arc::new(urls.map(Member::new).into_iter().collect::<Vec<_>>());
+        for member in members.iter() {
+            member.ready().await;
+        }
+        let (account, publishing, receiving) =
+            (Arc::<Mutex<Account>>::default(), Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+        let pace = Arc::new(AtomicU64::new(10));
+        let mut tasks =
+            vec![tokio::spawn(watch(Arc::clone(&members), Arc::clone(&account), Arc::clone(&receiving)))];
+        for number in 0..2 * CLIENTS {
+            let mode = if number < CLIENTS { Mode::Poll } else { Mode::Stream };
+            let client = Client { number, mode, members: Arc::clone(&members), account: Arc::clone(&account) };
+            tasks.push(tokio::spawn(client.run(Arc::clone(&receiving))));
+        }
+        let publisher = tokio::spawn(publish(
+            Arc::clone(&members),
+            Arc::clone(&account),
+            Arc::clone(&publishing),
+            Arc::clone(&pace),
+        ));
+        let trial = Self { members, account, publisher, tasks, publishing, receiving, pace };
+        trial.everybody_gets_something_new().await;
+        trial.some_are_published().await;
+        trial
+    }
+
+    pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
+        lock(&self.account)
+    }
+
+    /// Halts the publisher, once what it is at is done.
+    pub(crate) async fn pause(&self) {
+        self.pace.store(u64::MAX, Ordering::Release);
+        let mut before = usize::MAX;
+        loop {
+            let now = self.account().accepted.len();
+            if now == before {
+                return;
+            }
+            before = now;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.pace.store(10, Ordering::Release);
+    }
+
+    /// Waits until some more were accepted.
+    pub(crate) async fn some_are_published(&self) {
+        let before = self.account().accepted.len();
+        eventually("messages are accepted", || self.account().accepted.len() >= before + 25).await;
+    }
+
+    /// Waits until each client has got something that was published from now on.
+    pub(crate) async fn everybody_gets_something_new(&self) {
+        let now = self.account().accepted.last().map_or(0, |(number, _)| number + 1);
+        eventually("everybody gets something new", || {
+            let account = self.account();
+            let has = |sessions: &Vec<Conversation>| {
+                sessions.last().is_some_and(|session| session.got.last().is_some_and(|number| *number >= now))
+            };
+            account.clients.len() == 2 * CLIENTS && account.clients.values().all(has)
+        })
+        .await;
+    }
+
+    /// Ends everything: waits until all clients have caught up and all nodes are ready.
+    pub(crate) async fn end(self) -> Account {
+        self.some_are_published().await;
+        self.everybody_gets_something_new().await;
+        for member in self.members.iter() {
+            member.ready().await;
+        }
+        self.publishing.store(false, Ordering::Release);
+        self.publisher.await.expect("the publisher ends");
+        let last = lock(&self.account).accepted.last().map_or(0, |(number, _)| *number);
+        eventually("all clients have caught up", || {
+            let has = |sessions: &Vec<Conversation>| {
+                sessions.last().is_some_and(|session| session.got.last() == Some(&last))
+            };
+            lock(&self.account).clients.values().all(has)
+        })
+        .await;
+        self.receiving.store(false, Ordering::Release);
+        for task in self.tasks {
+            task.abort();
+        }
+        let accepted = lock(&self.account).accepted.clone();
+        let kept = self.members[0].everything_in_the_log(&accepted).await;
+        let mut account = std::mem::take(&mut *lock(&self.account));
+        account.kept = kept;
+        account
+    }
+}
+
+impl Member {
+    async fn everything_in_the_log(&self, accepted: &[(u64, Position)]) -> BTreeSet<u64> {
+        let mut kept = BTreeSet::new();
+        let epochs: BTreeSet<u64> = accepted.iter().map(|(_, position)| position.epoch.0).collect();
+        for epoch in epochs {
+            let mut at = Position { epoch: sockhop::store::Epoch(epoch), seq: 0 };
+            loop {
+                let slice = self.store.read(&channel(), at, 1 << 20).await.expect("a slice");
+                let Some(last) = slice.entries.last() else { break };
+                at = Position { epoch: slice.epoch, seq: last.seq };
+                kept.extend(
+                    slice.entries.iter().map(|entry| entry.message.text().parse::<u64>().expect("a number")),
+                );
+            }
+        }
+        kept
+    }
+}
+
+/// Publishes numbers, one after the other; what is unknown is published again under its batch's number.
+async fn publish(
+    members: Arc<Vec<Member>>,
+    account: Arc<Mutex<Account>>,
+    goes_on: Arc<AtomicBool>,
+    pace: Arc<AtomicU64>,
+) {
+    let (me, channel) = (NodeId::random(), channel());
+    let mut number = 0;
+    while goes_on.load(Ordering::Acquire) {
+        let pause = pace.load(Ordering::Acquire);
+        if pause == u64::MAX {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        }
+        number += 1;
+        let messages = [Message::new(&number.to_string())];
+        loop {
+            let publish = Publish {
+                channel: &channel,
+                messages: &messages,
+                retention: Retention::default(),
+                batch: Some(Batch { node: me, number }),
+            };
+            match members[number as usize % members.len()].store.publish(publish).await {
+                Ok(Published { last, .. }) => lock(&account).accepted.push((number, last)),
+                Err(PublishError::Refused(_)) => _ = lock(&account).refused.insert(number),
+                Err(_) => {
+                    lock(&account).unknown.insert(number);
+                    continue;
+                }
+            }
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// Notes why nodes are not ready.
+async fn watch(members: Arc<Vec<Member>>, account: Arc<Mutex<Account>>, goes_on: Arc<AtomicBool>) {
+    let mut before = Instant::now();
+    while goes_on.load(Ordering::Acquire) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let passed = before.elapsed();
+        before = Instant::now();
+        if let Some(why) = members.iter().find_map(|member| member.node.unready()) {
+            *lock(&account).unready.entry(why).or_default() += passed;
+        }
+    }
+}
+
+struct Client {
+    number: usize,
+    mode: Mode,
+    members: Arc<Vec<Member>>,
+    account: Arc<Mutex<Account>>,
+}
+
+/// Why a session is over, as its client sees it.
+struct Over(String);
+
+impl Client {
+    async fn run(self, goes_on: Arc<AtomicBool>) {
+        while goes_on.load(Ordering::Acquire) {
+            lock(&self.account).clients.entry(self.number).or_default().push(Conversation::default());
+            let session = format!("{}-{:x}", self.number, rand::random::<u64>());
+            let Over(end) = self.converse(&session).await;
+            self.note(|conversation| conversation.end = Some(end));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Conversation)) {
+        let mut account = lock(&self.account);
+        let sessions = account.clients.entry(self.number).or_default();
+        note(sessions.last_mut().expect("a session"));
+    }
+
+    /// Receives, at one node after the other, until the session is over.
+    async fn converse(&self, session: &str) -> Over {
+        let mut opened = false;
+        for turn in self.number.. {
+            let request = rand::random::<u64>().to_string();
+            let mut response = match self.request(session, turn, &request).await {
+                Ok(response) => response,
+                Err(over) => return over,
+            };
+            let mut text = String::new();
+            loop {
+                let frame = match response.body_mut().frame().await {
+                    Some(Ok(frame)) => frame,
+                    // A stock client ends on a stream that is cut.
+                    Some(Err(_)) => return Over("cut".to_owned()),
+                    None => break,
+                };
+                let Ok(chunk) = frame.into_data() else { break };
+                text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+                while let Some(end) = text.find('\n') {
+                    let line: String = text.drain(..=end).collect();
+                    if let Err(over) = self.frame(line.trim_end(), &mut opened) {
+                        return over;
+                    }
+                }
+            }
+        }
+        unreachable!("turns do not run out")
+    }
+
+    fn frame(&self, frame: &str, opened: &mut bool) -> Result<(), Over> {
+        match frame.as_bytes().first() {
+            None => {}
+            Some(b'h') => {}
+            Some(b'o') if *opened => return Err(Over("server lost session".to_owned())),
+            Some(b'o') => *opened = true,
+            Some(b'a') => {
+                let messages: Vec<String> = serde_json::from_str(&frame[1..]).expect("messages");
+                let numbers = messages.iter().map(|message| message.parse::<u64>().expect("a number"));
+                self.note(|conversation| conversation.got.extend(numbers));
+            }
+            Some(b'c') => return Err(Over(frame.to_owned())),
+            Some(_) => assert!(frame.chars().all(|c| c == 'h'), "a prelude: {frame}"),
+        }
+        Ok(())
+    }
+
+    /// One request, as the balancer brings it: again elsewhere, under the same name, if it was closed without a byte.
+    async fn request(&self, session: &str, turn: usize, id: &str) -> Result<http::Response<sockhop::Body>, Over> {
+        let path = match self.mode {
+            Mode::Poll => "xhr",
+            Mode::Stream => "xhr_streaming",
+        };
+        for attempt in 0..3 {
+            let member = &self.members[(turn + attempt) % self.members.len()];
+            let request = Request::post(format!("/sub/000/{session}/{path}"))
+                .header("x-request-id", id)
+                .body(Empty::<Bytes>::new())
+                .expect("a request");
+            match member.service.respond(request).await {
+                Ok(response) if response.status() == StatusCode::OK => return Ok(response),
+                Ok(response) => return Err(Over(response.status().as_str().to_owned())),
+                Err(_unwritten) => {}
+            }
+        }
+        Err(Over("502".to_owned()))
+    }
+}
+
+fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
+    account.lock().unwrap_or_else(PoisonError::into_inner)
+}
