@@ -52,8 +52,7 @@ pub(crate) struct HttpReceiver {
     reader: Reader,
     /// `None` once it is let go.
     presence: Option<Presence>,
-    /// The store has let the session go already.
-    released: bool,
+    end: End,
     /// Frames of the session's own that were handed out.
     handed: Own,
     opening: Opening,
@@ -67,6 +66,17 @@ pub(crate) struct HttpReceiver {
     /// News came while that look was under way, which may have been too early.
     look_again: bool,
     clock: Clock,
+}
+
+/// What the session is told when its receiver is dropped.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// Its client is gone.
+    Lost,
+    /// Nothing: it was let go already.
+    Released,
+    /// That this receiver is none any more, though it may not have been taken over yet.
+    Fenced,
 }
 
 #[derive(PartialEq, Eq)]
@@ -90,7 +100,7 @@ impl HttpReceiver {
             service,
             reader,
             presence: Some(presence),
-            released: false,
+            end: End::Lost,
             // Where `o` is due, the messages that wait come behind it.
             handed: pending.from.max(Own(1)),
             opening: if pending.open { Opening::Due } else { Opening::Done },
@@ -119,7 +129,7 @@ impl HttpReceiver {
             service,
             reader,
             presence: Some(presence),
-            released: true,
+            end: End::Released,
             handed: Own(1),
             opening: Opening::Due,
             own: VecDeque::new(),
@@ -197,6 +207,11 @@ impl HttpReceiver {
         Poll::Ready(Next::Frame(Frame::Close(reason)))
     }
 
+    fn fenced(&mut self) -> Poll<Next> {
+        self.end = End::Fenced;
+        Poll::Ready(Next::Fenced)
+    }
+
     fn poll_look(&mut self, cx: &mut Context<'_>) -> Result<(), Fenced> {
         let Some(looking) = &mut self.looking else { return Ok(()) };
         let Poll::Ready(looked) = looking.as_mut().poll(cx) else { return Ok(()) };
@@ -233,7 +248,7 @@ impl Receiver for HttpReceiver {
         loop {
             let news = self.reader.mailbox.listen(cx);
             if news.fenced {
-                return Poll::Ready(Next::Fenced);
+                return self.fenced();
             }
             self.look_again |= news.changed;
             if news.early {
@@ -245,7 +260,7 @@ impl Receiver for HttpReceiver {
             }
             let before = self.looking.is_some();
             if self.poll_look(cx) == Err(Fenced) {
-                return Poll::Ready(Next::Fenced);
+                return self.fenced();
             }
             if before && self.looking.is_none() {
                 continue;
@@ -281,7 +296,7 @@ impl Receiver for HttpReceiver {
 
     async fn release(mut self) -> Result<(), Fenced> {
         let Some(presence) = self.presence.take() else { return Err(Fenced) };
-        if self.released {
+        if self.end == End::Released {
             return Ok(());
         }
         let channel = |follow: crate::hub::Follow| (follow.feed(), follow.generation, follow.cursor);
@@ -301,17 +316,18 @@ impl Receiver for HttpReceiver {
 impl Drop for HttpReceiver {
     fn drop(&mut self) {
         let Some(presence) = self.presence.take() else { return };
-        if self.released {
+        if self.end == End::Released {
             return;
         }
-        let hold = self.hold;
+        let (hold, is_lost) = (self.hold, self.end == End::Lost);
         let node = Arc::clone(&presence.node);
         let losing = Arc::clone(&node);
         node.spawn(async move {
-            match losing.store.lost(hold).await {
+            let gone = if is_lost { losing.store.lost(hold).await } else { losing.store.disown(hold).await.map(|()| None) };
+            match gone {
                 Ok(ended) => ended.into_iter().for_each(|ended| losing.spawn_on_close(ended)),
                 Err(Gone::Over | Gone::Fenced) => {}
-                Err(Gone::Store(error)) => tracing::warn!(%error, "could not end a session whose client is gone"),
+                Err(Gone::Store(error)) => tracing::warn!(%error, "could not let go a session"),
             }
             // Only now: whoever waits for this receiver to go must find the session gone with it.
             drop(presence);

@@ -62,6 +62,7 @@ contract! {
         a_repeated_request_gets_the_same_again_and_another_one_what_follows
         a_repeat_takes_a_held_session_over_and_fences_the_first
         only_the_named_holder_loses_a_session_to_a_takeover
+        a_client_that_comes_back_of_its_own_accord_is_not_told_again_that_its_session_is_open
         commits_count_only_for_the_generation_they_name
         subscriptions_have_a_limit_and_end_when_told
         a_lost_receiver_ends_the_session_and_frees_its_id

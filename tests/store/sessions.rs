@@ -94,6 +94,19 @@ pub(crate) async fn only_the_named_holder_loses_a_session_to_a_takeover(world: W
     assert!(matches!(a.try_attach("s", None, Takeover::From(first)).await, Attached::Busy(_)));
 }
 
+pub(crate) async fn a_client_that_comes_back_of_its_own_accord_is_not_told_again_that_its_session_is_open(world: World) {
+    let store = &world.store;
+    let (a, b) = (world.join(), world.join());
+    let hold = a.open("s", Some("r1")).await;
+    store.push(hold.session, push(&["x"])).await.unwrap();
+    let (repeat, pending) = b.attach("s", Some("r1")).await;
+    assert_eq!(pending.from, Own(0), "the balancer's repeat of what brings `o` brings it");
+    let attached = a.try_attach("s", Some("r2"), Takeover::From(repeat)).await;
+    let Attached::Held(_, pending) = attached else { panic!("{attached:?}") };
+    assert!(!pending.open);
+    assert_eq!((pending.from, texts(&pending.messages)), (Own(1), vec!["x".to_owned()]));
+}
+
 pub(crate) async fn commits_count_only_for_the_generation_they_name(world: World) {
     let store = &world.store;
     let node = world.join();

@@ -253,6 +253,8 @@ impl Record {
         }
         if !repeated && !resumed {
             self.own.receive();
+            // The client asks again of its own accord, so it knows that its session is open: a second `o` would end it.
+            self.own.received = self.own.first();
         }
         for subscription in &mut self.subscriptions {
             if repeated || resumed {

@@ -46,6 +46,8 @@ if repeated or resumed then
 else
   receive(r)
   r[CONFIRMED] = r[ATTACHMENT]
+  -- The client asks again of its own accord, so it knows that its session is open: a second `o` would end it.
+  r[RECEIVED] = math.max(r[RECEIVED], 1)
 end
 rewind(r)
 if resumed then
