@@ -323,7 +323,11 @@ impl Drop for HttpReceiver {
         let node = Arc::clone(&presence.node);
         let losing = Arc::clone(&node);
         node.spawn(async move {
-            let gone = if is_lost { losing.store.lost(hold).await } else { losing.store.disown(hold).await.map(|()| None) };
+            let gone = if is_lost {
+                losing.store.lost(hold).await
+            } else {
+                losing.store.disown(hold).await.map(|()| None)
+            };
             match gone {
                 Ok(ended) => ended.into_iter().for_each(|ended| losing.spawn_on_close(ended)),
                 Err(Gone::Over | Gone::Fenced) => {}

@@ -2,6 +2,7 @@
 
 mod channels;
 mod feeds;
+mod processes;
 mod property;
 #[path = "../support/redis.rs"]
 mod redis;

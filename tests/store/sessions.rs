@@ -94,7 +94,9 @@ pub(crate) async fn only_the_named_holder_loses_a_session_to_a_takeover(world: W
     assert!(matches!(a.try_attach("s", None, Takeover::From(first)).await, Attached::Busy(_)));
 }
 
-pub(crate) async fn a_client_that_comes_back_of_its_own_accord_is_not_told_again_that_its_session_is_open(world: World) {
+pub(crate) async fn a_client_that_comes_back_of_its_own_accord_is_not_told_again_that_its_session_is_open(
+    world: World,
+) {
     let store = &world.store;
     let (a, b) = (world.join(), world.join());
     let hold = a.open("s", Some("r1")).await;

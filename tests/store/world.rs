@@ -30,7 +30,11 @@ impl World {
     }
 
     pub(crate) async fn redis(url: &str, prefix: &str) -> Self {
-        let store = RedisStore::builder(url).unwrap().prefix(prefix).lease(Duration::from_secs(2)).build();
+        Self::redis_with(url, prefix, Duration::from_secs(2)).await
+    }
+
+    pub(crate) async fn redis_with(url: &str, prefix: &str, lease: Duration) -> Self {
+        let store = RedisStore::builder(url).unwrap().prefix(prefix).lease(lease).build();
         store.started().await.unwrap();
         let (delay, moment) = (Duration::from_secs(3), Duration::from_millis(400));
         Self { store: Arc::new(store), delay, moment }

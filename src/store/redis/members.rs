@@ -44,6 +44,12 @@ pub(super) struct Observed {
     clock: Option<(Instant, u64)>,
 }
 
+/// What one sweep knows of nodes, as scripts are told: their ids in a row.
+pub(super) struct Known {
+    pub(super) alive: Vec<u8>,
+    pub(super) dead: Vec<u8>,
+}
+
 impl Member {
     pub(super) fn new(id: NodeId, inbox: Weak<dyn Inbox>) -> Self {
         Self {
@@ -138,8 +144,20 @@ impl Inner {
     }
 
     /// Whether a node is surely dead: nobody renewed its lease while this one watched without a break, for a whole lease.
-    pub(super) fn is_dead(&self, node: NodeId, slot: u16) -> bool {
-        self.may_judge(slot) && !self.observed().alive.contains(&node)
+    pub(super) async fn is_dead(&self, node: NodeId, slot: u16) -> bool {
+        if !self.may_judge(slot) || self.observed().alive.contains(&node) {
+            return false;
+        }
+        // What was observed may be older than the node.
+        self.living().await.is_ok_and(|living| !living.contains(&node))
+    }
+
+    /// All nodes that have a lease now.
+    async fn living(&self) -> Result<Vec<NodeId>, StoreError> {
+        let (keys, slot) = self.keys.nodes();
+        let arguments = arguments!["", self.lease.as_millis() as u64, FORMAT];
+        let answer = self.runner.run_plain(slot, &script::RENEW, &keys, &arguments).await?;
+        Ok(self.read_renewal(answer)??.1)
     }
 
     /// Whether this process has watched long enough to know who is dead, and what is past its time.
@@ -239,7 +257,8 @@ impl Inner {
         /// Sessions of one bucket that are looked at in one go.
         const MOST: i64 = 200;
         let Some(clock) = self.observed().now() else { return };
-        let alive: Vec<u8> = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
+        let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
+        let mut known = Known { alive, dead: Vec::new() };
         let buckets = self.buckets(member.id);
         let map = self.runner.servers.map();
         let mut sessions = 0;
@@ -273,7 +292,7 @@ impl Inner {
                 let may_judge = self.may_judge(Keys::bucket_slot(bucket));
                 for session in due {
                     if let Value::BulkString(session) = session {
-                        self.sweep_session(member, &session, may_judge, &alive).await;
+                        self.sweep_session(member, &session, may_judge, &mut known).await;
                     }
                 }
             }
@@ -284,17 +303,43 @@ impl Inner {
         }
     }
 
-    async fn sweep_session(self: &Arc<Self>, member: &Member, name: &[u8], may_judge: bool, alive: &[u8]) {
+    async fn sweep_session(self: &Arc<Self>, member: &Member, name: &[u8], may_judge: bool, known: &mut Known) {
         let Some((key, _)) = session_of(name) else {
             tracing::warn!(member = %name.escape_ascii(), "a foreign member among the deadlines of sessions");
             return;
         };
-        match self.sweep(key, name, member.id, may_judge, alive).await {
-            Ok(Swept::Kept) => {}
-            Ok(Swept::Ended(ended)) => member.end(ended),
-            Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
-            Ok(Swept::Closing(closer, session)) => self.tell(closer, Letter::CheckEnd(session)).await,
-            Err(error) => tracing::warn!(%error, "could not look at a session whose time has come"),
+        // Holder, runner and closer may each be a node that is not known yet.
+        for _ in 0..4 {
+            match self.sweep(key, name, member.id, may_judge, known).await {
+                Ok(Swept::Kept) => {}
+                Ok(Swept::Ended(ended)) => member.end(ended),
+                Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
+                // Should it be alive after all, it must not go on as if it held the session.
+                Ok(Swept::Freed(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Fenced(hold))).await,
+                Ok(Swept::Closing(closer, session)) => self.tell(closer, Letter::CheckEnd(session)).await,
+                Ok(Swept::Stranger(node)) => {
+                    if self.meet(node, known).await {
+                        continue;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "could not look at a session whose time has come"),
+            }
+            return;
+        }
+    }
+
+    /// Learns whether a node is alive. Asked after it was met: who has a session has a lease, or is dead.
+    async fn meet(&self, node: NodeId, known: &mut Known) -> bool {
+        match self.living().await {
+            Ok(living) => {
+                let nodes = if living.contains(&node) { &mut known.alive } else { &mut known.dead };
+                nodes.extend(node.to_bytes());
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not learn which nodes are alive");
+                false
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sockhop_transports::{CloseReason, Message};
 
 use super::keys::{SessionKeys, member_of};
+use super::members::Known;
 use super::reply::Reply;
 use super::script::{self, Argument, Script, arguments};
 use super::signals::{Letter, MOST};
@@ -307,7 +308,7 @@ impl Inner {
         if self.is_local(runner) {
             return (!self.calls.is_running(turn)).then_some(turn);
         }
-        if self.is_dead(runner, slot) {
+        if self.is_dead(runner, slot).await {
             return Some(turn);
         }
         self.tell(runner, Letter::CheckTurn(session, turn)).await;
@@ -499,8 +500,12 @@ pub(super) enum Swept {
     Ended(Ended),
     /// A node that is alive holds it.
     Held(NodeId, Hold),
+    /// It was taken from a node that is dead.
+    Freed(NodeId, Hold),
     /// A node that is alive runs its `on_close`.
     Closing(NodeId, SessionRef),
+    /// Nothing was done: whether this node, which has to do with it, is alive has to be known first.
+    Stranger(NodeId),
 }
 
 impl Inner {
@@ -511,21 +516,24 @@ impl Inner {
         member: &[u8],
         node: NodeId,
         may_judge: bool,
-        alive: &[u8],
+        known: &Known,
     ) -> Result<Swept, StoreError> {
         let keys = self.keys.session(key);
         let (token, id) = (random(), node.to_bytes());
-        let arguments = arguments![&id, &token, member, may_judge, alive];
+        let arguments = arguments![&id, &token, member, may_judge, &known.alive[..], &known.dead[..]];
         let mut reply = self.session(&script::SWEEP, &keys, &arguments).await?;
         let session =
             |reply: &mut Reply| Ok::<_, StoreError>(SessionRef { key, life: u64::from_be_bytes(reply.id()?) });
-        Ok(match reply.text()?.as_str() {
+        let outcome = reply.text()?;
+        Ok(match outcome.as_str() {
             "ended" => self.some_ended(&mut reply, key)?.map_or(Swept::Kept, Swept::Ended),
-            "held" => {
+            "held" | "freed" => {
                 let session = session(&mut reply)?;
                 let holder = NodeId::from_bytes(reply.id()?);
-                Swept::Held(holder, Hold { session, attachment: reply.count()? })
+                let hold = Hold { session, attachment: reply.count()? };
+                if outcome == "held" { Swept::Held(holder, hold) } else { Swept::Freed(holder, hold) }
             }
+            "stranger" => Swept::Stranger(NodeId::from_bytes(reply.id()?)),
             "closing" => {
                 let session = session(&mut reply)?;
                 Swept::Closing(NodeId::from_bytes(reply.id()?), session)

@@ -1,12 +1,17 @@
 -- Looks at the sessions of a bucket whose deadline is past. KEYS: a session's, the deadlines last; ARGV: the node that looks,
--- a token, the session's member among the deadlines, whether nodes and deadlines may be judged, and all live nodes.
-local node, token, member, may_judge, alive = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
+-- a token, the session's member among the deadlines, whether nodes and deadlines may be judged, nodes that live, and nodes
+-- that are dead. What a node of neither kind has to do with the session is not judged: it may have come just now.
+local node, token, member, may_judge, alive, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
 
-local function is_alive(id)
-  for i = 1, #alive, 8 do
-    if string.sub(alive, i, i + 7) == id then return true end
+local function is_among(nodes, id)
+  for i = 1, #nodes, 8 do
+    if string.sub(nodes, i, i + 7) == id then return true end
   end
   return false
+end
+
+local function is_alive(id)
+  return not is_among(dead, id)
 end
 
 local ending = #member > 32 and string.sub(member, 33)
@@ -33,6 +38,9 @@ if not may_judge then
   again(at + 1000)
   return { 'kept' }
 end
+for _, id in ipairs({ r[HOLDER], r[RUNNER], r[ON_CLOSE] == GIVEN and r[CLOSER] or '' }) do
+  if id ~= '' and not is_among(alive, id) and not is_among(dead, id) then return { 'stranger', id } end
+end
 if r[RUNNER] ~= '' and not is_alive(r[RUNNER]) then
   -- The call died with its node: its client's request is repeated, or was never answered.
   r[RUNNER], r[RUNNING] = '', ''
@@ -52,15 +60,15 @@ if ending then
   return { 'kept' }
 end
 if r[HOLDER] ~= '' then
-  if is_alive(r[HOLDER]) then
-    local answer = { 'held', r[LIFE], r[HOLDER], r[ATTACHMENT] }
+  local answer = { is_alive(r[HOLDER]) and 'held' or 'freed', r[LIFE], r[HOLDER], r[ATTACHMENT] }
+  if answer[1] == 'held' then
     again(at + CHECK)
     return answer
   end
   rewind(r)
   r[HOLDER], r[DEADLINE] = '', at + r[DELAY]
   again(r[DEADLINE])
-  return { 'kept' }
+  return answer
 end
 if r[DEADLINE] > at then
   again(r[DEADLINE])
