@@ -17,7 +17,7 @@ use std::sync::Weak;
 
 use async_trait::async_trait;
 
-pub use self::redis::{InvalidStoreUrl, RedisStore, RedisStoreBuilder};
+pub use self::redis::{InvalidAuthorities, InvalidStoreUrl, RedisStore, RedisStoreBuilder};
 pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
 pub use memory::MemoryStore;
 pub use session::{

@@ -2,6 +2,7 @@
 
 mod faults;
 mod harness;
+mod places;
 mod program;
 mod proxy;
 #[path = "../support/redis.rs"]

@@ -57,6 +57,12 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) store_prefix: Option<String>,
 
+    /// Certificates of the authorities that are trusted when the store is reached with TLS, in PEM format [default:
+    /// those of the system]
+    #[arg(long, env = "SOCKHOP_STORE_CA", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store_ca: Option<PathBuf>,
+
     /// How long one command to the store is waited for [default: 2s]
     #[arg(long, env = "SOCKHOP_STORE_TIMEOUT", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]

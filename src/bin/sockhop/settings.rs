@@ -114,6 +114,7 @@ impl Settings {
             drain,
             store: store(
                 options.store.as_deref(),
+                options.store_ca.as_deref(),
                 options.store_prefix,
                 options.store_timeout,
                 options.store_lease,
@@ -133,6 +134,7 @@ impl Settings {
 /// The store on other machines that is asked for, if one is.
 fn store(
     url: Option<&str>,
+    authorities: Option<&Path>,
     prefix: Option<String>,
     timeout: Option<Time>,
     lease: Option<Time>,
@@ -147,10 +149,18 @@ fn store(
         bail!("store-lease = {lease:?}: it must be at least twice the store-timeout, {timeout:?}");
     }
     match url {
+        None | Some("memory") if authorities.is_some() => {
+            bail!("store-ca: there is no store that is reached with TLS")
+        }
         None | Some("memory") => Ok(None),
         Some(url) => {
-            let builder =
+            let mut builder =
                 RedisStore::builder(url).map_err(|error| anyhow::anyhow!("store: {error}, or `memory`"))?;
+            if let Some(file) = authorities {
+                let named = || format!("store-ca = {}", file.display());
+                let pem = std::fs::read(file).with_context(named)?;
+                builder = builder.authorities(&pem).with_context(named)?;
+            }
             Ok(Some(builder.prefix(&prefix).timeout(timeout).lease(lease)))
         }
     }

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use sockhop_transports::CloseReason;
 use tokio::sync::{Notify, watch};
 
-pub use self::url::InvalidStoreUrl;
+pub use self::url::{InvalidAuthorities, InvalidStoreUrl};
 
 use self::calls::Calls;
 use self::channels::Lanes;
@@ -105,6 +105,16 @@ impl RedisStoreBuilder {
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.replace(['{', '}'], "_");
         self
+    }
+
+    /// Trusts the authorities of these certificates, in PEM format, where the store is reached with TLS, and no others.
+    /// Default: those that the system trusts, or the file that `SSL_CERT_FILE` names.
+    ///
+    /// # Errors
+    /// The store is reached without TLS, or these are no certificates.
+    pub fn authorities(mut self, pem: &[u8]) -> Result<Self, InvalidAuthorities> {
+        self.url.trust(pem)?;
+        Ok(self)
     }
 
     /// How long one command is waited for. Default 2 s. An operation as a whole is tried several times, for

@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
+    TlsCertificates,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// A store's URL, parsed.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,6 +19,8 @@ pub(super) struct StoreUrl {
     user: Option<String>,
     password: Option<String>,
     database: i64,
+    /// The authorities that are trusted in place of the system's, as PEM.
+    authorities: Option<Vec<u8>>,
 }
 
 /// How the server is found.
@@ -38,6 +46,18 @@ pub(super) struct Host {
 #[error("{problem}; {FORMS}")]
 pub struct InvalidStoreUrl {
     problem: String,
+}
+
+/// Why certificates cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidAuthorities {
+    /// The store is not reached with TLS.
+    #[error("certificates only matter to a store with TLS, such as rediss://…")]
+    NoTls,
+    /// The text is not PEM, or holds no certificates of authorities.
+    #[error("these are no certificates in PEM format: {0}")]
+    Malformed(String),
 }
 
 const FORMS: &str = "a store is one of redis://[user:password@]host[:port][/database], rediss://… (TLS), \
@@ -111,7 +131,25 @@ impl StoreUrl {
         if database != 0 && matches!(kind, Kind::Cluster(_)) {
             return Err(invalid("a cluster has no databases"));
         }
-        Ok(Self { kind, tls, user, password, database })
+        Ok(Self { kind, tls, user, password, database, authorities: None })
+    }
+
+    /// Trusts these authorities, in PEM format, and no others.
+    pub(super) fn trust(&mut self, authorities: &[u8]) -> Result<(), InvalidAuthorities> {
+        if !self.tls {
+            return Err(InvalidAuthorities::NoTls);
+        }
+        let malformed = |problem: &dyn ToString| InvalidAuthorities::Malformed(problem.to_string());
+        let mut store = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(authorities) {
+            let certificate = certificate.map_err(|error| malformed(&error))?;
+            store.add(certificate).map_err(|error| malformed(&error))?;
+        }
+        if store.is_empty() {
+            return Err(malformed(&"there is none"));
+        }
+        self.authorities = Some(authorities.to_vec());
+        Ok(())
     }
 
     /// How a server of this store is connected to.
@@ -145,7 +183,14 @@ impl StoreUrl {
         if let Some(password) = &self.password {
             settings = settings.set_password(password);
         }
-        Ok(address.into_connection_info()?.set_redis_settings(settings))
+        let info = address.into_connection_info()?.set_redis_settings(settings);
+        match &self.authorities {
+            Some(authorities) => {
+                let trusted = TlsCertificates { client_tls: None, root_cert: Some(authorities.clone()) };
+                Ok(Client::build_with_tls(info, trusted)?.get_connection_info().clone())
+            }
+            None => Ok(info),
+        }
     }
 }
 
@@ -238,6 +283,16 @@ mod tests {
         ] {
             let error = StoreUrl::parse(url).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("redis-cluster://"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let mut plain = StoreUrl::parse("redis://h").unwrap();
+        assert_eq!(plain.trust(b""), Err(InvalidAuthorities::NoTls));
+        let mut url = StoreUrl::parse("rediss://h").unwrap();
+        for text in [&b""[..], b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert!(matches!(url.trust(text), Err(InvalidAuthorities::Malformed(_))), "{}", text.escape_ascii());
         }
     }
 
