@@ -1,6 +1,6 @@
-//! The nodes of a deployment: leases, who is alive, and what is swept up behind the dead.
+//! The nodes of a deployment: leases, and who is alive.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -9,15 +9,12 @@ use redis::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::keys::{BUCKETS, Keys, session_of};
 use super::reply::Reply;
 use super::script::{self, arguments};
-use super::sessions::Swept;
-use super::signals::Letter;
 use super::subscriptions::Topic;
 use super::{FORMAT, Inner};
 use crate::id::NodeId;
-use crate::store::{Ended, Inbox, Signal, StoreError};
+use crate::store::{Ended, Inbox, StoreError};
 
 /// A node of this process.
 pub(super) struct Member {
@@ -29,25 +26,21 @@ pub(super) struct Member {
     ends: Mutex<VecDeque<Ended>>,
     has_ends: Notify,
     /// Sessions in the buckets that this node looks after: at the last count, and opened since.
-    counted: AtomicUsize,
-    opened: AtomicUsize,
+    pub(super) counted: AtomicUsize,
+    pub(super) opened: AtomicUsize,
+    /// When its buckets have to be looked at, by the server's clock.
+    pub(super) looks: Mutex<HashMap<u16, u64>>,
 }
 
 /// What is known of all nodes.
 #[derive(Default)]
 pub(super) struct Observed {
-    alive: Vec<NodeId>,
+    pub(super) alive: Vec<NodeId>,
     /// Since when this server, in this run, was seen without a break.
     since: Option<Instant>,
     run: Option<[u8; 8]>,
     /// The server's clock at some instant.
     clock: Option<(Instant, u64)>,
-}
-
-/// What one sweep knows of nodes, as scripts are told: their ids in a row.
-pub(super) struct Known {
-    pub(super) alive: Vec<u8>,
-    pub(super) dead: Vec<u8>,
 }
 
 impl Member {
@@ -61,14 +54,15 @@ impl Member {
             has_ends: Notify::new(),
             counted: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
+            looks: Mutex::default(),
         }
     }
 
-    fn has_lease(&self) -> bool {
+    pub(super) fn has_lease(&self) -> bool {
         self.lease.borrow().is_some_and(|until| Instant::now() < until)
     }
 
-    fn end(&self, ended: Ended) {
+    pub(super) fn end(&self, ended: Ended) {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).push_back(ended);
         self.has_ends.notify_one();
     }
@@ -100,7 +94,7 @@ impl Member {
 }
 
 impl Inner {
-    fn observed(&self) -> MutexGuard<'_, Observed> {
+    pub(super) fn observed(&self) -> MutexGuard<'_, Observed> {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +147,7 @@ impl Inner {
     }
 
     /// All nodes that have a lease now.
-    async fn living(&self) -> Result<Vec<NodeId>, StoreError> {
+    pub(super) async fn living(&self) -> Result<Vec<NodeId>, StoreError> {
         let (keys, slot) = self.keys.nodes();
         let arguments = arguments!["", self.lease.as_millis() as u64, FORMAT];
         let answer = self.runner.run_plain(slot, &script::RENEW, &keys, &arguments).await?;
@@ -161,7 +155,7 @@ impl Inner {
     }
 
     /// Whether this process has watched long enough to know who is dead, and what is past its time.
-    fn may_judge(&self, slot: u16) -> bool {
+    pub(super) fn may_judge(&self, slot: u16) -> bool {
         let watched = self.observed().since.is_some_and(|since| since.elapsed() >= self.lease);
         let map = self.runner.servers.map();
         let link = map.server(slot).and_then(|server| server.link());
@@ -235,114 +229,6 @@ impl Inner {
         Ok(Ok((clock, nodes)))
     }
 
-    /// The buckets that a node looks after: those for which it draws the highest number among the living.
-    fn buckets(&self, node: NodeId) -> Vec<u16> {
-        let observed = self.observed();
-        let draw = |node: NodeId, bucket: u16| {
-            let mixed = (u64::from_be_bytes(node.to_bytes())
-                ^ u64::from(bucket).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-            .wrapping_mul(0xD6E8_FEB8_6659_FD93);
-            mixed ^ mixed >> 32
-        };
-        (0..BUCKETS)
-            .filter(|bucket| {
-                let mine = draw(node, *bucket);
-                observed.alive.iter().all(|other| *other == node || draw(*other, *bucket) < mine)
-            })
-            .collect()
-    }
-
-    /// Looks at the sessions whose time has come, in the buckets of a node.
-    async fn sweep_buckets(self: &Arc<Self>, member: &Member, count: bool) {
-        /// Sessions of one bucket that are looked at in one go.
-        const MOST: i64 = 200;
-        let Some(clock) = self.observed().now() else { return };
-        let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
-        let mut known = Known { alive, dead: Vec::new() };
-        let buckets = self.buckets(member.id);
-        let map = self.runner.servers.map();
-        let mut sessions = 0;
-        for server in map.servers() {
-            let Some(link) = server.link() else { continue };
-            let is_here = |bucket: &u16| {
-                map.server(Keys::bucket_slot(*bucket)).is_some_and(|owner| Arc::ptr_eq(owner, &server))
-            };
-            let here: Vec<u16> = buckets.iter().copied().filter(is_here).collect();
-            if here.is_empty() {
-                continue;
-            }
-            let mut ask = redis::pipe();
-            ask.ignore_errors();
-            for bucket in &here {
-                let deadlines = self.keys.deadlines(*bucket);
-                ask.cmd("ZRANGEBYSCORE").arg(&deadlines).arg("-inf").arg(clock).arg("LIMIT").arg(0).arg(MOST);
-                if count {
-                    ask.cmd("ZCARD").arg(&deadlines);
-                }
-            }
-            let answers = here.len() * (1 + usize::from(count));
-            let Ok(answers) = link.send_all(&ask, answers).await else { continue };
-            let mut answers = answers.into_iter();
-            for bucket in here {
-                let due = answers.next();
-                if count && let Some(Value::Int(many)) = answers.next() {
-                    sessions += usize::try_from(many).unwrap_or(0);
-                }
-                let Some(Value::Array(due)) = due else { continue };
-                let may_judge = self.may_judge(Keys::bucket_slot(bucket));
-                for session in due {
-                    if let Value::BulkString(session) = session {
-                        self.sweep_session(member, &session, may_judge, &mut known).await;
-                    }
-                }
-            }
-        }
-        if count {
-            member.opened.store(0, Ordering::Relaxed);
-            member.counted.store(sessions, Ordering::Relaxed);
-        }
-    }
-
-    async fn sweep_session(self: &Arc<Self>, member: &Member, name: &[u8], may_judge: bool, known: &mut Known) {
-        let Some((key, _)) = session_of(name) else {
-            tracing::warn!(member = %name.escape_ascii(), "a foreign member among the deadlines of sessions");
-            return;
-        };
-        // Holder, runner and closer may each be a node that is not known yet.
-        for _ in 0..4 {
-            match self.sweep(key, name, member.id, may_judge, known).await {
-                Ok(Swept::Kept) => {}
-                Ok(Swept::Ended(ended)) => member.end(ended),
-                Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
-                // Should it be alive after all, it must not go on as if it held the session.
-                Ok(Swept::Freed(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Fenced(hold))).await,
-                Ok(Swept::Closing(closer, session)) => self.tell(closer, Letter::CheckEnd(session)).await,
-                Ok(Swept::Stranger(node)) => {
-                    if self.meet(node, known).await {
-                        continue;
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "could not look at a session whose time has come"),
-            }
-            return;
-        }
-    }
-
-    /// Learns whether a node is alive. Asked after it was met: who has a session has a lease, or is dead.
-    async fn meet(&self, node: NodeId, known: &mut Known) -> bool {
-        match self.living().await {
-            Ok(living) => {
-                let nodes = if living.contains(&node) { &mut known.alive } else { &mut known.dead };
-                nodes.extend(node.to_bytes());
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "could not learn which nodes are alive");
-                false
-            }
-        }
-    }
-
     /// Probes all connections that listen.
     async fn probe(&self) {
         let map = self.runner.servers.map();
@@ -404,7 +290,7 @@ impl Observed {
     }
 
     /// What the server's clock says now, in milliseconds.
-    fn now(&self) -> Option<u64> {
+    pub(super) fn now(&self) -> Option<u64> {
         let (at, then) = self.clock?;
         Some(then + at.elapsed().as_millis() as u64)
     }
@@ -412,9 +298,6 @@ impl Observed {
 
 /// How often silent channels are compared: every heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(25);
-/// How often a node's buckets are swept at most, and its sessions counted.
-const SWEEP: Duration = Duration::from_secs(1);
-const COUNT: Duration = Duration::from_secs(5);
 
 /// Keeps leases, until the store is dropped.
 pub(super) async fn keep_leases(store: Weak<Inner>) {
@@ -444,25 +327,6 @@ pub(super) async fn keep_watch(store: Weak<Inner>) {
                 store.compare_heads().await;
             }
             (store.lease / 6).min(store.runner.servers.timeout())
-        };
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Sweeps, until the store is dropped.
-pub(super) async fn keep_swept(store: Weak<Inner>) {
-    let mut counted: Option<Instant> = None;
-    loop {
-        let pause = {
-            let Some(store) = store.upgrade() else { return };
-            let count = counted.is_none_or(|at| at.elapsed() >= COUNT);
-            for member in store.members().into_iter().filter(|member| member.has_lease()) {
-                store.sweep_buckets(&member, count).await;
-                if count {
-                    counted = Some(Instant::now());
-                }
-            }
-            (store.lease / 15).clamp(Duration::from_millis(20), SWEEP)
         };
         tokio::time::sleep(pause).await;
     }

@@ -18,6 +18,7 @@ mod servers;
 mod sessions;
 mod signals;
 mod subscriptions;
+mod sweep;
 mod url;
 
 use std::collections::HashMap;
@@ -86,6 +87,8 @@ struct Inner {
     /// This process, as batches and probes name it.
     own: NodeId,
     batches: AtomicU64,
+    /// The shortest disconnect delay of a session that was begun here, in milliseconds.
+    shortest_delay: AtomicU64,
     lanes: Lanes,
     calls: Calls,
     members: RwLock<HashMap<NodeId, Arc<Member>>>,
@@ -160,6 +163,7 @@ impl RedisStoreBuilder {
                 lease,
                 own: NodeId::random(),
                 batches: AtomicU64::new(1),
+                shortest_delay: AtomicU64::new(u64::MAX),
                 lanes: Lanes::default(),
                 calls: Calls::default(),
                 members: RwLock::default(),
@@ -171,7 +175,7 @@ impl RedisStoreBuilder {
         });
         tokio::spawn(members::keep_leases(Arc::downgrade(&inner)));
         tokio::spawn(members::keep_watch(Arc::downgrade(&inner)));
-        tokio::spawn(members::keep_swept(Arc::downgrade(&inner)));
+        tokio::spawn(sweep::keep_swept(Arc::downgrade(&inner)));
         RedisStore { inner }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sockhop_transports::{CloseReason, Message};
 
 use super::keys::{SessionKeys, member_of};
-use super::members::Known;
 use super::reply::Reply;
 use super::script::{self, Argument, Script, arguments};
 use super::signals::{Letter, MOST};
+use super::sweep::Known;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
@@ -42,6 +43,7 @@ impl Inner {
             Takeover::From(hold) => (hold.session.life.to_be_bytes(), hold.attachment),
         };
         let origin = (attach.create)();
+        self.notice_delay(origin.as_ref());
         let encoded = origin.as_ref().map(origin::encode).unwrap_or_default();
         let delay = origin.as_ref().map_or(0, |origin| origin.disconnect_delay.as_millis() as u64);
         let life = random();
@@ -97,6 +99,14 @@ impl Inner {
             "gone" => Attached::Gone,
             _ => return reply.error(),
         })
+    }
+
+    /// The shorter a session may be away, the closer is looked after sessions.
+    fn notice_delay(&self, origin: Option<&crate::store::Origin>) {
+        if let Some(origin) = origin {
+            let delay = origin.disconnect_delay.as_millis() as u64;
+            self.shortest_delay.fetch_min(delay, Ordering::Relaxed);
+        }
     }
 
     async fn disown_by_token(&self, key: SessionKey, token: [u8; 8]) {
@@ -496,6 +506,8 @@ fn read_row(feed: Feed, packed: &[u8], confirmed: u64) -> Option<Subscription> {
 pub(super) enum Swept {
     /// Nothing to do.
     Kept,
+    /// It is none of sockhop.
+    Foreign,
     /// It is over, for this node to run its `on_close`.
     Ended(Ended),
     /// A node that is alive holds it.
@@ -533,6 +545,7 @@ impl Inner {
                 let hold = Hold { session, attachment: reply.count()? };
                 if outcome == "held" { Swept::Held(holder, hold) } else { Swept::Freed(holder, hold) }
             }
+            "foreign" => Swept::Foreign,
             "stranger" => Swept::Stranger(NodeId::from_bytes(reply.id()?)),
             "closing" => {
                 let session = session(&mut reply)?;

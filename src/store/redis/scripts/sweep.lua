@@ -15,11 +15,11 @@ local function is_alive(id)
 end
 
 local ending = #member > 32 and string.sub(member, 33)
-local r, key
-if ending then
-  r, key = load(KEYS[1] .. ':' .. ending), KEYS[1] .. ':' .. ending
-else
-  r, key = load(KEYS[1]), KEYS[1]
+local key = ending and KEYS[1] .. ':' .. ending or KEYS[1]
+local fine, r = pcall(load, key)
+if not fine then
+  redis.call('ZREM', KEYS[5], member)
+  return { 'foreign' }
 end
 if not r then
   redis.call('ZREM', KEYS[5], member)
