@@ -120,6 +120,11 @@ impl SessionKey {
         Self(digest(&[service, id]))
     }
 
+    /// The key of the session of `service` that clients resume by this secret. No id leads to it.
+    pub(crate) fn of_secret(service: &str, secret: &str) -> Self {
+        Self(digest(&[service, "~", secret]))
+    }
+
     /// A key that no id leads to.
     pub(crate) fn random() -> Self {
         Self(rand::random())

@@ -39,6 +39,9 @@
 //! | 4502 | more messages came than [`ServiceBuilder::max_messages_per_second`] allows |
 //! | 4504 | messages of a channel were missed: the session's place is older than what the channel keeps |
 //! | 4505 | the server ends, and the session cannot go on elsewhere |
+//! | 4506 | the session that was to be resumed is gone: see [`ServiceBuilder::resume`] |
+//! | 4507 | a later attempt of the same client has resumed the session |
+//! | 4508 | the session id is neither an ordinary one nor one that can be resumed |
 
 mod handler;
 mod hub;

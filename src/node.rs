@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::hub::Hub;
 use crate::id::{ChannelName, NodeId};
 use crate::metrics::Metrics;
-use crate::registry::Registry;
+use crate::registry::{Kind, Registry};
 use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
@@ -42,7 +42,7 @@ pub(crate) struct NodeInner {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) max_sessions: usize,
-    retention: Retention,
+    pub(crate) retention: Retention,
     /// Sessions that live here alone: those of WebSockets.
     sockets: AtomicUsize,
     /// Counts the sessions of WebSockets.
@@ -214,7 +214,7 @@ impl Node {
         for ended in inner.store.retire(inner.id, CloseReason::GOING_AWAY).await {
             inner.spawn_on_close(ended);
         }
-        inner.registry.drain_receivers();
+        inner.registry.mailboxes(Kind::Response).iter().for_each(|receiver| receiver.drain());
         inner.close_sockets(timeout / 2).await;
         inner.stop.cancel();
         inner.tasks.close();
@@ -374,7 +374,9 @@ impl NodeInner {
 
     /// Closes all WebSockets, a few at a time.
     async fn close_sockets(&self, within: Duration) {
-        let sockets = self.registry.sockets();
+        let local = self.registry.sockets().into_iter().map(|socket| (socket, true));
+        let kept = self.registry.mailboxes(Kind::Socket).into_iter().map(|socket| (socket, false));
+        let sockets: Vec<_> = local.chain(kept).collect();
         if sockets.is_empty() {
             return;
         }
@@ -384,9 +386,14 @@ impl NodeInner {
             if index > 0 {
                 tokio::time::sleep(pause).await;
             }
-            sockets.iter().for_each(|socket| {
-                socket.close(CloseReason::GOING_AWAY);
-            });
+            for (socket, is_local) in sockets {
+                if *is_local {
+                    socket.close(CloseReason::GOING_AWAY);
+                } else {
+                    // Its session goes on without it.
+                    socket.drain();
+                }
+            }
         }
     }
 }

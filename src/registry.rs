@@ -30,9 +30,18 @@ const SHARDS: usize = 16;
 /// How long a receiver that seems to be there may take to turn out gone: its client's FIN may still be under way.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// One HTTP receiver.
+/// What carries a session's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Response,
+    /// A WebSocket, whose session outlives it.
+    Socket,
+}
+
+/// One receiver of a session in the store.
 struct Present {
     ticket: u64,
+    kind: Kind,
     /// Known once the store has answered its attach.
     hold: Option<Hold>,
     mailbox: Arc<Mailbox>,
@@ -44,9 +53,9 @@ impl Registry {
     }
 
     /// A receiver is about to attach: signals for the session reach it from now on.
-    pub(crate) fn enter(&self, key: SessionKey, mailbox: &Arc<Mailbox>) -> u64 {
+    pub(crate) fn enter(&self, key: SessionKey, mailbox: &Arc<Mailbox>, kind: Kind) -> u64 {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let present = Present { ticket, hold: None, mailbox: Arc::clone(mailbox) };
+        let present = Present { ticket, kind, hold: None, mailbox: Arc::clone(mailbox) };
         self.shard(key).entry(key).or_default().push(present);
         ticket
     }
@@ -101,7 +110,7 @@ impl Registry {
         }
     }
 
-    /// Ends all HTTP receivers unwritten.
+    /// Ends all receivers of sessions in the store unwritten.
     pub(crate) fn fence_all(&self) {
         for shard in &self.shards {
             lock(shard).values().flatten().for_each(|present| present.mailbox.fence());
@@ -187,16 +196,19 @@ impl Registry {
         lock(&self.sockets).try_remove(socket);
     }
 
-    /// The mailboxes of all WebSockets.
+    /// The mailboxes of all WebSockets whose sessions are nowhere else.
     pub(crate) fn sockets(&self) -> Vec<Arc<Mailbox>> {
         lock(&self.sockets).iter().map(|(_, mailbox)| Arc::clone(mailbox)).collect()
     }
 
-    /// Tells all HTTP receivers that the node ends.
-    pub(crate) fn drain_receivers(&self) {
+    /// The mailboxes of all receivers of a kind.
+    pub(crate) fn mailboxes(&self, kind: Kind) -> Vec<Arc<Mailbox>> {
+        let of_kind = |present: &Present| (present.kind == kind).then(|| Arc::clone(&present.mailbox));
+        let mut receivers = Vec::new();
         for shard in &self.shards {
-            lock(shard).values().flatten().for_each(|present| present.mailbox.drain());
+            receivers.extend(lock(shard).values().flatten().filter_map(of_kind));
         }
+        receivers
     }
 }
 

@@ -16,9 +16,10 @@ use crate::handler::{AnyHandler, Handler};
 use crate::hub::Render;
 use crate::id::{RequestId, SessionKey};
 use crate::node::{Node, NodeInner};
+use crate::registry::Kind;
 use crate::request::{DEFAULT_HEADERS, RequestInfo};
-use crate::session::{self, HttpReceiver, LocalSocket, Presence, RunToEnd};
-use crate::store::{self, Attach, Begin, Begun, First, Origin, Own, Pending, SessionRef, Takeover};
+use crate::session::{self, AnySocket, Held, KeptSocket, LocalSocket, Malformed, Named, Presence, Wanted};
+use crate::store::{Begin, First, Origin, SessionRef};
 
 /// A SockJS service, ready to be mounted. Cloning is cheap.
 ///
@@ -59,6 +60,8 @@ pub(crate) struct ServiceState {
     pub(crate) max_messages_per_second: Option<u32>,
     response_limit: usize,
     disconnect_delay: Duration,
+    /// How long sessions wait to be resumed, where they can be.
+    resume: Option<Duration>,
     kept_headers: Vec<HeaderName>,
 }
 
@@ -80,6 +83,7 @@ pub struct ServiceBuilder {
     max_subscriptions: usize,
     max_messages_per_second: Option<u32>,
     disconnect_delay: Duration,
+    resume: Option<Duration>,
     kept_headers: Vec<HeaderName>,
 }
 
@@ -101,6 +105,7 @@ impl Service {
             max_subscriptions: 1000,
             max_messages_per_second: None,
             disconnect_delay: Duration::from_secs(5),
+            resume: None,
             kept_headers: DEFAULT_HEADERS.to_vec(),
         }
     }
@@ -119,10 +124,16 @@ impl Service {
 
     /// A WebSocket's session without a WebSocket.
     #[cfg(test)]
-    pub(crate) fn open_socket(&self) -> LocalSocket {
+    pub(crate) fn open_socket(&self) -> AnySocket {
+        self.open_socket_as("")
+    }
+
+    /// The same with an id.
+    #[cfg(test)]
+    pub(crate) fn open_socket_as(&self, session: &str) -> AnySocket {
         let (head, ()) = http::Request::new(()).into_parts();
         let transport = sockhop_transports::Transport::Websocket;
-        let request = ClientRequest { transport, session: "", request_id: None, remote: None, head: &head };
+        let request = ClientRequest { transport, session, request_id: None, remote: None, head: &head };
         self.0.sessions().connect(request).expect("there is room")
     }
 
@@ -180,6 +191,10 @@ where
 }
 
 impl ServiceBuilder {
+    /// The longest time that a session can wait to be resumed: 30 minutes.
+    // The heads of its channels must outlive it.
+    pub const LONGEST_RESUME: Duration = Duration::from_secs(30 * 60);
+
     /// Silence after which a client gets a heartbeat. Default 25 s; above 30 s jsonp clients give up.
     #[must_use]
     pub fn heartbeat(mut self, silence: Duration) -> Self {
@@ -192,6 +207,24 @@ impl ServiceBuilder {
     #[must_use]
     pub fn disconnect_delay(mut self, delay: Duration) -> Self {
         self.disconnect_delay = delay;
+        self
+    }
+
+    /// Lets clients resume a session whose connection they have lost, within this time. Default: `None`, they cannot.
+    /// At most [`LONGEST_RESUME`](Self::LONGEST_RESUME): channels remember no longer where they stood.
+    ///
+    /// A client asks for it by its session id, `SECRET~N`: a secret of 22 to 128 characters of base64url (128 random
+    /// bits or more), the same for as long as the session lives, and the number of the attempt to connect, from 1 on.
+    /// sockjs-client does that with `sessionId: () => secret + '~' + ++n`. Each attempt takes the session over, over
+    /// whatever transport and node, and gets what it is not known to have, some of it perhaps again. A client that has
+    /// had the session appends `~resume`, and is then told with 4506 if the session is gone, where it would otherwise
+    /// get a new one. Other ids are those of ordinary sessions.
+    ///
+    /// While the client is away its session is open, and bounded as ever: by [`unread_limit`](Self::unread_limit) and
+    /// by what channels keep. `on_close` runs when the time is over, with 1001.
+    #[must_use]
+    pub fn resume(mut self, window: Option<Duration>) -> Self {
+        self.resume = window;
         self
     }
 
@@ -311,6 +344,7 @@ impl ServiceBuilder {
             max_messages_per_second: self.max_messages_per_second,
             response_limit: self.transports.response_limit,
             disconnect_delay: self.disconnect_delay,
+            resume: self.resume.map(|window| window.min(Self::LONGEST_RESUME).max(self.disconnect_delay)),
             kept_headers: self.kept_headers,
         });
         node.inner.add_service(&state);
@@ -325,26 +359,29 @@ struct ServiceSessions {
     service: Arc<ServiceState>,
 }
 
-const STORE_FAILED: Unavailable = Unavailable("The session store cannot be reached.");
-const FULL: Unavailable = Unavailable("Too many sessions.");
-
 impl ServiceSessions {
-    fn origin(&self, request: &ClientRequest<'_>) -> Origin {
+    fn origin(&self, request: &ClientRequest<'_>, can_resume: bool) -> Origin {
+        let service = &self.service;
+        let window = service.resume.filter(|_| can_resume);
         Origin {
-            service: Arc::clone(&self.service.name),
+            service: Arc::clone(&service.name),
             request: RequestInfo::new(
                 request.transport,
-                &self.service.name,
+                &service.name,
                 request.head,
                 request.remote,
-                &self.service.kept_headers,
+                &service.kept_headers,
             ),
-            disconnect_delay: self.service.disconnect_delay,
+            disconnect_delay: window.unwrap_or(service.disconnect_delay),
         }
     }
 
-    fn key(&self, request: &ClientRequest<'_>) -> SessionKey {
-        SessionKey::of(&self.service.name, request.session)
+    /// The session that a request is about.
+    fn named(&self, request: &ClientRequest<'_>) -> Result<Named, Malformed> {
+        match self.service.resume {
+            Some(_) => Named::parse(&self.service.name, request.session),
+            None => Ok(Named::plain(&self.service.name, request.session)),
+        }
     }
 }
 
@@ -354,100 +391,51 @@ fn is_poll(transport: Transport) -> bool {
 }
 
 impl Sessions for ServiceSessions {
-    type Receiver = HttpReceiver;
-    type Socket = LocalSocket;
+    type Receiver = Held;
+    type Socket = AnySocket;
 
-    async fn attach(&self, request: ClientRequest<'_>) -> Attached<HttpReceiver> {
-        let node = &self.node;
-        let key = self.key(&request);
-        let presence = Presence::enter(node, key);
-        let create = || (!node.is_draining() && node.has_room()).then(|| self.origin(&request));
-        let first = if is_poll(request.transport) { First::Released } else { First::Held };
-        let mut takeover = Takeover::Never;
-        loop {
-            let request = request.request_id.map(RequestId::of);
-            let attach = Attach { key, node: node.id, request, takeover, first, attempt: None, create: &create };
-            match node.store.attach(attach).await {
-                Ok(store::Attached::Created(hold, origin, turn)) => {
-                    node.metrics.opened.increment(1);
-                    let service = Arc::clone(&self.service);
-                    node.spawn(session::on_open(Arc::clone(node), service, origin, hold.session, turn));
-                    let service = Arc::clone(&self.service);
-                    return Attached::Held(match first {
-                        First::Released => HttpReceiver::released(presence, service, hold),
-                        First::Held => {
-                            let pending = Pending { open: true, from: Own(0), ..Pending::default() };
-                            HttpReceiver::new(presence, service, hold, pending).await
-                        }
-                    });
-                }
-                Ok(store::Attached::Held(hold, pending)) => {
-                    let service = Arc::clone(&self.service);
-                    return Attached::Held(HttpReceiver::new(presence, service, hold, pending).await);
-                }
-                Ok(store::Attached::Busy(holder)) => {
-                    // Only the holder's own word makes a second receiver one too many.
-                    if node.is_held(holder, presence.ticket()).await {
-                        return Attached::Refused(CloseReason::STILL_OPEN);
-                    }
-                    takeover = Takeover::From(holder.hold);
-                }
-                Ok(store::Attached::Superseded) => return Attached::Refused(CloseReason::SUPERSEDED),
-                Ok(store::Attached::Gone) => return Attached::Refused(CloseReason::GONE),
-                Ok(store::Attached::Full) if node.is_draining() => {
-                    return Attached::Refused(CloseReason::GOING_AWAY);
-                }
-                Ok(store::Attached::Full) => return Attached::Unavailable(FULL),
-                Err(error) => {
-                    tracing::warn!(%error, "could not attach a session");
-                    return Attached::Unavailable(STORE_FAILED);
-                }
-            }
-        }
+    async fn attach(&self, request: ClientRequest<'_>) -> Attached<Held> {
+        let Ok(named) = self.named(&request) else { return Attached::Refused(CloseReason::MALFORMED) };
+        let presence = Presence::enter(&self.node, named.key, Kind::Response);
+        let wanted = Wanted {
+            named,
+            request: request.request_id.map(RequestId::of),
+            first: if is_poll(request.transport) { First::Released } else { First::Held },
+            origin: &|| self.origin(&request, named.attempt.is_some()),
+        };
+        session::attach(&self.node, &self.service, presence, wanted).await
     }
 
     async fn message_in(&self, request: ClientRequest<'_>, messages: Texts) -> MessageIn {
-        let node = &self.node;
+        let Ok(named) = self.named(&request) else { return MessageIn::Unknown };
         let begin = Begin {
-            key: self.key(&request),
-            node: node.id,
+            key: named.key,
+            node: self.node.id,
             request: request.request_id.map(RequestId::of),
+            attempt: named.number(),
             count: u32::try_from(messages.len()).unwrap_or(u32::MAX),
             rate: self.service.max_messages_per_second,
         };
-        let handed = match node.store.begin(begin).await {
-            Ok(Begun::Run { session, origin, attributes, turn }) => {
-                let running = session::Running { session, origin, attributes, turn };
-                let (owner, service) = (Arc::clone(node), Arc::clone(&self.service));
-                RunToEnd::new(node, session::on_messages(owner, service, running, messages)).await
-            }
-            Ok(Begun::Done | Begun::Closed) => Ok(()),
-            Ok(Begun::TooMany(ended)) => {
-                // The client is told by its receiver: another status here would only read as a network failure.
-                ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
-                Ok(())
-            }
-            Ok(Begun::Unknown) => return MessageIn::Unknown,
-            Err(error) => Err(error),
-        };
-        match handed {
-            Ok(()) => MessageIn::Done,
-            Err(error) => {
-                tracing::warn!(%error, "could not hand in a message");
-                MessageIn::Unavailable(STORE_FAILED)
-            }
-        }
+        session::hand_in(&self.node, &self.service, begin, messages).await
     }
 
-    fn connect(&self, request: ClientRequest<'_>) -> Result<LocalSocket, Unavailable> {
-        if !self.node.has_room() {
-            return Err(FULL);
+    fn connect(&self, request: ClientRequest<'_>) -> Result<AnySocket, Unavailable> {
+        let (node, service) = (&self.node, &self.service);
+        if service.resume.is_some() {
+            let named = self.named(&request);
+            // An ordinary id is no identity of a WebSocket: two may have the same.
+            if !matches!(named, Ok(Named { attempt: None, .. })) {
+                let origin = self.origin(&request, true);
+                return Ok(AnySocket::Kept(Box::new(KeptSocket::open(node, service, named, origin))));
+            }
         }
-        self.node.socket_opened();
-        let origin = self.origin(&request);
-        // The id in the URL is no identity: two WebSockets may have the same.
-        let session = SessionRef { key: SessionKey::random(), life: self.node.next_life() };
-        Ok(LocalSocket::open(Arc::clone(&self.node), Arc::clone(&self.service), origin, session))
+        if !node.has_room() {
+            return Err(session::FULL);
+        }
+        node.socket_opened();
+        let origin = self.origin(&request, false);
+        let session = SessionRef { key: SessionKey::random(), life: node.next_life() };
+        Ok(AnySocket::Local(LocalSocket::open(Arc::clone(node), Arc::clone(service), origin, session)))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

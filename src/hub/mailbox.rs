@@ -248,6 +248,11 @@ impl Mailbox {
         }
     }
 
+    /// Whether channels have news.
+    pub(crate) fn has_fresh(&self) -> bool {
+        !self.lock().fresh.is_empty()
+    }
+
     /// A slot with news, and what is followed there.
     pub(crate) fn next_fresh(&self) -> Option<(u32, Follow)> {
         let mut state = self.lock();

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Texts};
+use sockhop_transports::{CloseReason, MessageIn, Texts};
 
+use super::attach::STORE_FAILED;
 use super::{Inner, Outbox, Place, SendError, Session};
 use crate::handler::Call;
 use crate::node::NodeInner;
 use crate::service::ServiceState;
-use crate::store::{Ended, Origin, SessionRef, StoreError, Turn};
+use crate::store::{Begin, Begun, Ended, Origin, SessionRef, StoreError, Turn};
 
 /// Runs the first handler call of a session in the store.
 pub(crate) async fn on_open(
@@ -31,19 +32,49 @@ pub(crate) async fn on_open(
     }
 }
 
+/// Hands a client's messages to the handler, on whatever node they came.
+pub(crate) async fn hand_in(
+    node: &Arc<NodeInner>,
+    service: &Arc<ServiceState>,
+    begin: Begin,
+    messages: Texts,
+) -> MessageIn {
+    let handed = match node.store.begin(begin).await {
+        Ok(Begun::Run { session, origin, attributes, turn }) => {
+            let running = Running { session, origin, attributes, turn };
+            RunToEnd::new(node, on_messages(Arc::clone(node), Arc::clone(service), running, messages)).await
+        }
+        Ok(Begun::Done | Begun::Closed) => Ok(()),
+        Ok(Begun::TooMany(ended)) => {
+            // The client is told by its receiver: another status here would only read as a network failure.
+            ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
+            Ok(())
+        }
+        Ok(Begun::Unknown) => return MessageIn::Unknown,
+        Err(error) => Err(error),
+    };
+    match handed {
+        Ok(()) => MessageIn::Done,
+        Err(error) => {
+            tracing::warn!(%error, "could not hand in a message");
+            MessageIn::Unavailable(STORE_FAILED)
+        }
+    }
+}
+
 /// A handler call for messages to a session in the store, begun.
-pub(crate) struct Running {
-    pub(crate) session: SessionRef,
-    pub(crate) origin: Arc<Origin>,
-    pub(crate) attributes: BTreeMap<String, String>,
-    pub(crate) turn: Turn,
+struct Running {
+    session: SessionRef,
+    origin: Arc<Origin>,
+    attributes: BTreeMap<String, String>,
+    turn: Turn,
 }
 
 /// Runs the handler for messages to a session in the store.
 ///
 /// # Errors
 /// The store did not say that it wrote down the call's end: the call may be made again.
-pub(crate) async fn on_messages(
+async fn on_messages(
     node: Arc<NodeInner>,
     service: Arc<ServiceState>,
     running: Running,

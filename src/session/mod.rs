@@ -1,11 +1,16 @@
 //! Sessions as the application sees them, and how its handler is called for them.
 
+mod any;
+mod attach;
 mod calls;
 mod clock;
-mod http;
+mod held;
+mod kept;
+mod named;
 mod outbox;
 mod reader;
 mod socket;
+mod unconfirmed;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +19,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, Message};
 
-pub(crate) use calls::{RunToEnd, Running, on_close, on_messages, on_open};
-pub(crate) use http::{HttpReceiver, Presence};
+pub(crate) use any::AnySocket;
+pub(crate) use attach::{FULL, Wanted, attach};
+pub(crate) use calls::{hand_in, on_close, on_open};
+pub(crate) use held::{Held, Presence};
+pub(crate) use kept::KeptSocket;
+pub(crate) use named::{Malformed, Named};
 pub(crate) use socket::LocalSocket;
 
 use self::calls::closed;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Frame, Message, Messages, Next, Room, Socket, Texts};
+use sockhop_transports::{CloseReason, Frame, Message, Messages, Next, Room, Socket, SocketEnd, Texts};
 use tokio::time::Instant;
 
 use super::clock::{Clock, Due, beat};
@@ -103,8 +103,16 @@ pub(crate) struct LocalSocket {
     clock: Clock,
     /// The socket's place in the registry.
     present: usize,
+    life: Life,
+}
+
+#[derive(PartialEq, Eq)]
+enum Life {
+    /// `o` comes first.
+    Opening,
+    Open,
     /// The handler was told of the end.
-    told: bool,
+    Ended,
 }
 
 /// Bytes put into one frame for a WebSocket: what its write buffer may keep.
@@ -131,7 +139,7 @@ impl LocalSocket {
         let reader = Reader::new(Arc::clone(&node), mailbox, service.render.clone());
         let place = Place::Here(local);
         let session = Session::new(node, service, Arc::new(origin), session, place, BTreeMap::new());
-        Self { session, reader, clock: Clock::default(), present, told: false }
+        Self { session, reader, clock: Clock::default(), present, life: Life::Opening }
     }
 
     fn local(&self) -> &Local {
@@ -161,6 +169,10 @@ impl LocalSocket {
 
 impl Socket for LocalSocket {
     fn poll_next(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next> {
+        if self.life == Life::Opening {
+            self.life = Life::Open;
+            return Poll::Ready(Next::Frame(Frame::Open));
+        }
         let mut messages = Messages::new();
         let into = (room == Room::Free).then_some(&mut messages);
         let mut read = Ok(());
@@ -197,8 +209,9 @@ impl Socket for LocalSocket {
         self.session.run(Call::Messages(messages))
     }
 
-    async fn ended(mut self, reason: CloseReason) {
-        self.told = true;
+    async fn ended(mut self, end: SocketEnd) {
+        self.life = Life::Ended;
+        let reason = end.reason();
         // Closed before, for its own reason, unless the connection came to its end first.
         self.local().mailbox.close(reason.clone());
         let reason = self.local().mailbox.end_reason().unwrap_or(reason);
@@ -214,7 +227,7 @@ impl Drop for LocalSocket {
         let node = &self.session.0.node;
         node.registry.leave_socket(self.present);
         node.socket_gone();
-        if !self.told {
+        if self.life != Life::Ended {
             // Its upgrade never came: the handler, which was not told of the session, need not hear of its end.
             node.metrics.closed(&CloseReason::INTERRUPTED);
         }
@@ -227,7 +240,7 @@ mod tests {
     use crate::services::Broadcast;
     use crate::{ChannelName, Node, Service};
 
-    async fn next(socket: &mut LocalSocket) -> Next {
+    async fn next(socket: &mut impl Socket) -> Next {
         std::future::poll_fn(|cx| socket.poll_next(cx, Room::Free)).await
     }
 
@@ -238,8 +251,9 @@ mod tests {
         let service = Service::builder("/room", Broadcast::new(&node, channel.clone())).build(&node);
         let mut sockets = Vec::new();
         for _ in 0..1000 {
-            let socket = service.open_socket();
+            let mut socket = service.open_socket();
             socket.opened().await;
+            assert_eq!(next(&mut socket).await, Next::Frame(Frame::Open));
             sockets.push(socket);
         }
         let message = Message::new("to all");
@@ -258,8 +272,10 @@ mod tests {
         let room = Broadcast::new(&node, channel.clone());
         let service = Service::builder("/room", room).unread_limit(1000).build(&node);
         let (mut blocked, mut reading) = (service.open_socket(), service.open_socket());
-        blocked.opened().await;
-        reading.opened().await;
+        for socket in [&mut blocked, &mut reading] {
+            socket.opened().await;
+            assert_eq!(next(socket).await, Next::Frame(Frame::Open));
+        }
         for _ in 0..20 {
             tokio::time::advance(Duration::from_millis(200)).await;
             node.publish(&channel, "0123456789").await.unwrap();
@@ -267,7 +283,7 @@ mod tests {
         }
         let end = std::future::poll_fn(|cx| blocked.poll_next(cx, Room::Blocked)).await;
         assert_eq!(end, Next::Frame(Frame::Close(CloseReason::TOO_SLOW)));
-        blocked.ended(CloseReason::TOO_SLOW).await;
+        blocked.ended(SocketEnd::Closed(CloseReason::TOO_SLOW)).await;
         assert_eq!(node.sessions(), 1);
     }
 }

@@ -21,8 +21,8 @@ pub use self::redis::{InvalidAuthorities, InvalidStoreUrl, RedisStore, RedisStor
 pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
 pub use memory::MemoryStore;
 pub use session::{
-    Attach, Attached, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Kept, Origin, Own, Pending, Push,
-    Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
+    Attach, Attached, Attempt, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Intent, Kept, Origin, Own,
+    Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -74,8 +74,12 @@ pub trait Store: Send + Sync + 'static {
     /// Lets a session go as if nothing had been handed to its receiver, of which its client may know nothing.
     async fn disown(&self, hold: Hold) -> Result<(), Gone>;
 
-    /// The client's connection was lost while it was attached: the session is over.
+    /// The client's connection was lost while it was attached: the session is over, unless it can be resumed. One that
+    /// can is let go, and waits for its client.
     async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone>;
+
+    /// Ends a session on behalf of its receiver, whose client has closed the connection or broken the rules.
+    async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone>;
 
     /// Appends frames to a session's own log. Past the limit the session is closed as too slow.
     async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone>;

@@ -38,13 +38,13 @@ pub struct Holder {
 }
 
 /// How a session began, and what of its service the store has to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Origin {
     /// The service's name: its prefix.
     pub service: Arc<str>,
     /// The request that opened it.
     pub request: RequestInfo,
-    /// How long it lives without a receiver.
+    /// How long it lives without a receiver: until its client's next request, or until it is resumed.
     pub disconnect_delay: Duration,
 }
 
@@ -61,6 +61,25 @@ pub enum First {
     Released,
 }
 
+/// An attempt of a client to open or to resume a session that survives lost connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The client counts its attempts, from 1 on: a higher one takes the session over, and gets `o` and all that the
+    /// client is not known to have.
+    pub number: u64,
+    /// What the client expects.
+    pub intent: Intent,
+}
+
+/// What becomes of an attempt for a session that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// The session is created: whatever the attempt's number, the client may never have had it.
+    Begin,
+    /// The client has had the session, and is told that it is gone.
+    Resume,
+}
+
 /// An attach.
 pub struct Attach<'a> {
     /// Whose session.
@@ -73,9 +92,8 @@ pub struct Attach<'a> {
     pub takeover: Takeover,
     /// What becomes of a new session.
     pub first: First,
-    /// Of a session that can be resumed, which attempt of the client this is, from 1 on: a higher one takes the session
-    /// over, and gets `o` and all that it is not known to have.
-    pub attempt: Option<u64>,
+    /// Of a session that can be resumed, which attempt of the client this is.
+    pub attempt: Option<Attempt>,
     /// How the session begins if nobody knows it; `None` where there is no room for another.
     pub create: &'a (dyn Fn() -> Option<Origin> + Send + Sync),
 }
@@ -116,11 +134,59 @@ pub enum Attached {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Own(pub u64);
 
+/// How far the client of a session has been brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replay {
+    /// It is.
+    #[default]
+    Over,
+    /// `o` comes next: the session was resumed.
+    Open,
+    /// What the client has missed comes next.
+    Running,
+    /// Next comes an `h`, which says that all it had missed has been replayed.
+    Mark,
+    /// `o` comes next: the session is new.
+    New,
+}
+
+impl Replay {
+    const ALL: [Self; 5] = [Self::Over, Self::Open, Self::Running, Self::Mark, Self::New];
+
+    /// The number by which a store keeps it.
+    #[must_use]
+    pub fn to_number(self) -> u64 {
+        self as u64
+    }
+
+    /// What a store keeps by that number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// Whether `o` comes next.
+    #[must_use]
+    pub fn opens(self) -> bool {
+        matches!(self, Self::Open | Self::New)
+    }
+
+    /// What comes next once `o` was handed out.
+    #[must_use]
+    pub fn opened(self) -> Self {
+        match self {
+            Self::Open => Self::Running,
+            Self::New => Self::Over,
+            later => later,
+        }
+    }
+}
+
 /// What waits for a receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Pending {
-    /// `o` comes first: the session is new to its client, or resumed.
-    pub open: bool,
+    /// What comes next, and first.
+    pub replay: Replay,
     /// Where `messages` begins; 0 is `o`, which stands before the first of them.
     pub from: Own,
     /// The session's own messages.
@@ -192,6 +258,8 @@ pub struct Sent {
     pub own: Own,
     /// Of channels: which subscription, its generation, position.
     pub channels: Vec<(Feed, u64, Position)>,
+    /// What comes next.
+    pub replay: Replay,
 }
 
 /// Frames for a session's own log.
@@ -278,6 +346,8 @@ pub struct Begin {
     pub node: NodeId,
     /// The balancer's name of the request.
     pub request: Option<RequestId>,
+    /// Of a session that can be resumed, which attempt of the client sends: only the one that has the session may.
+    pub attempt: Option<u64>,
     /// How many messages they are.
     pub count: u32,
     /// Messages that the client may send in a second.

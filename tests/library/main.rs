@@ -7,3 +7,4 @@ mod handlers;
 mod limits;
 mod mounting;
 mod nodes;
+mod resume;

@@ -23,7 +23,7 @@ pub(crate) async fn subscriptions_to_one_channel_with_different_tags_have_a_curs
         pending.subscriptions.iter().find(|subscription| subscription.feed == *feed).cloned()
     };
     let b = found(&pending, &feed("b\nwith a line")).unwrap();
-    let sent = Sent { own: Own(1), channels: vec![(b.feed, b.generation, at(9))] };
+    let sent = Sent { own: Own(1), channels: vec![(b.feed, b.generation, at(9))], ..Sent::default() };
     store.release(hold, sent).await.unwrap();
     store.unsubscribe(session, &feed("a")).await.unwrap();
     let (_, pending) = node.attach("s", None).await;

@@ -6,6 +6,7 @@ mod processes;
 mod property;
 #[path = "../support/redis.rs"]
 mod redis;
+mod resume;
 mod sessions;
 mod world;
 
@@ -55,6 +56,18 @@ contract! {
         what_a_call_keeps_is_there_for_the_next_call_and_for_receivers
         a_call_that_is_over_keeps_nothing
         a_tail_lies_before_the_newest_entries_that_there_are;
+    resume:
+        a_later_attempt_takes_over_and_gets_all_that_is_not_confirmed
+        what_was_handed_after_a_ping_is_not_confirmed_by_its_pong
+        an_attempt_before_the_newest_is_refused
+        an_equal_attempt_is_an_ordinary_receiver
+        an_attempt_creates_a_session_unless_it_means_to_resume_one
+        a_lost_connection_leaves_the_session_open_for_its_time
+        a_session_that_its_client_quits_is_over_at_once
+        a_session_that_was_closed_meanwhile_says_so_to_a_later_attempt
+        a_replay_goes_on_with_the_next_receiver_and_again_for_a_repeat
+        only_the_attempt_that_has_the_session_may_send
+        a_place_in_a_channel_counts_once_it_is_confirmed;
     sessions:
         the_first_attach_creates_and_the_second_is_told_who_holds
         without_room_nothing_is_created_but_known_sessions_are_held

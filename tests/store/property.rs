@@ -117,7 +117,7 @@ impl Life {
         let opening = held.pending.from == Own(0);
         let mut own = Vec::new();
         let mut heard = Vec::new();
-        let mut committed = Sent { own: Own(held.pending.from.0.max(1)), channels: Vec::new() };
+        let mut committed = Sent { own: Own(held.pending.from.0.max(1)), ..Sent::default() };
         if !opening {
             own = self.world.store.pending(held.hold, held.pending.from).await.unwrap().messages;
             committed.own.0 += own.len() as u64;
@@ -179,7 +179,7 @@ impl Life {
             Step::Late => {
                 let newest = self.earlier.len().checked_sub(1).filter(|_| self.held.is_none());
                 for (index, hold) in self.earlier.iter().enumerate() {
-                    let all = Sent { own: Own(u64::MAX), channels: Vec::new() };
+                    let all = Sent { own: Own(u64::MAX), ..Sent::default() };
                     let released = self.world.store.release(*hold, all).await;
                     assert_eq!(
                         released.is_ok(),

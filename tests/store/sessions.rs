@@ -105,7 +105,7 @@ pub(crate) async fn a_client_that_comes_back_of_its_own_accord_is_not_told_again
     assert_eq!(pending.from, Own(0), "the balancer's repeat of what brings `o` brings it");
     let attached = a.try_attach("s", Some("r2"), Takeover::From(repeat)).await;
     let Attached::Held(_, pending) = attached else { panic!("{attached:?}") };
-    assert!(!pending.open);
+    assert!(!pending.replay.opens());
     assert_eq!((pending.from, texts(&pending.messages)), (Own(1), vec!["x".to_owned()]));
 }
 
@@ -118,13 +118,17 @@ pub(crate) async fn commits_count_only_for_the_generation_they_name(world: World
     let (hold, pending) = node.attach("s", None).await;
     let old = pending.subscriptions[0].generation;
     store.subscribe(session, &channel("c").into(), at(9), 10).await.unwrap();
-    let committed = Sent { own: Own(1), channels: vec![(channel("c").into(), old, at(7))] };
+    let committed = Sent { own: Own(1), channels: vec![(channel("c").into(), old, at(7))], ..Sent::default() };
     store.release(hold, committed).await.unwrap();
     let (hold, pending) = node.attach("s", None).await;
     let [subscription] = pending.subscriptions.as_slice() else { panic!("{pending:?}") };
     assert_eq!(subscription.cursor, at(9));
     assert_ne!(subscription.generation, old);
-    let committed = Sent { own: Own(1), channels: vec![(channel("c").into(), subscription.generation, at(11))] };
+    let committed = Sent {
+        own: Own(1),
+        channels: vec![(channel("c").into(), subscription.generation, at(11))],
+        ..Sent::default()
+    };
     store.release(hold, committed).await.unwrap();
     let (_, pending) = node.attach("s", None).await;
     assert_eq!(pending.subscriptions[0].cursor, at(11));
@@ -167,10 +171,13 @@ pub(crate) async fn a_session_that_only_gets_its_open_frame_is_free_at_once(worl
     a.finish(hold.session, turn).await;
     let again = b.attach_first("s", Some("r1"), Takeover::Never, First::Released).await;
     let Attached::Held(hold, pending) = again else { panic!("{again:?}") };
-    assert!(pending.open, "the same again");
+    assert!(pending.replay.opens(), "the same again");
     store.release(hold, sent(1)).await.unwrap();
     let (_, pending) = b.attach("s", Some("r2")).await;
-    assert_eq!((pending.open, pending.from, texts(&pending.messages)), (false, Own(1), vec!["x".to_owned()]));
+    assert_eq!(
+        (pending.replay.opens(), pending.from, texts(&pending.messages)),
+        (false, Own(1), vec!["x".to_owned()])
+    );
 }
 
 pub(crate) async fn a_disowned_attach_has_handed_out_nothing(world: World) {
@@ -194,7 +201,8 @@ pub(crate) async fn what_the_client_is_known_to_have_is_not_kept(world: World) {
     store.push(session, push(&["x", "y"])).await.unwrap();
     let (hold, pending) = node.attach("s", Some("r")).await;
     let generation = pending.subscriptions[0].generation;
-    let received = Sent { own: Own(2), channels: vec![(channel("c").into(), generation, at(7))] };
+    let received =
+        Sent { own: Own(2), channels: vec![(channel("c").into(), generation, at(7))], ..Sent::default() };
     store.commit(hold, received).await.unwrap();
     let (next, pending) = node.attach("s", Some("r")).await;
     assert_eq!((pending.from, texts(&pending.messages)), (Own(2), vec!["y".to_owned()]), "not even to a repeat");

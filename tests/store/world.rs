@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockhop::store::{
-    Attach, Attached, Begin, Ended, Entry, Epoch, First, Hold, Inbox, MemoryStore, Origin, Own, Pending, Position,
-    Publish, Push, RedisStore, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
+    Attach, Attached, Attempt, Begin, Ended, Entry, Epoch, First, Hold, Inbox, Intent, MemoryStore, Origin, Own,
+    Pending, Position, Publish, Push, RedisStore, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, RequestId, RequestInfo, SessionKey};
 use tokio::sync::Notify;
@@ -137,10 +137,25 @@ impl Node {
         takeover: Takeover,
         first: First,
     ) -> Attached {
+        self.attach_as(id, request.map(RequestId::of), takeover, first, None).await
+    }
+
+    /// Attaches as an attempt of a client that can resume.
+    pub(crate) async fn attempt(&self, id: &str, number: u64, intent: Intent, request: Option<&str>) -> Attached {
+        let attempt = Some(Attempt { number, intent });
+        self.attach_as(id, request.map(RequestId::of), Takeover::Never, First::Held, attempt).await
+    }
+
+    async fn attach_as(
+        &self,
+        id: &str,
+        request: Option<RequestId>,
+        takeover: Takeover,
+        first: First,
+        attempt: Option<Attempt>,
+    ) -> Attached {
         let create = || Some(origin(self.delay));
-        let request = request.map(RequestId::of);
-        let attach =
-            Attach { key: key(id), node: self.id, request, takeover, first, attempt: None, create: &create };
+        let attach = Attach { key: key(id), node: self.id, request, takeover, first, attempt, create: &create };
         self.store.attach(attach).await.unwrap()
     }
 
@@ -176,7 +191,14 @@ impl Node {
     }
 
     pub(crate) fn begin(&self, id: &str, request: Option<&str>) -> Begin {
-        Begin { key: key(id), node: self.id, request: request.map(RequestId::of), count: 1, rate: None }
+        Begin {
+            key: key(id),
+            node: self.id,
+            request: request.map(RequestId::of),
+            attempt: None,
+            count: 1,
+            rate: None,
+        }
     }
 }
 
@@ -189,7 +211,7 @@ pub(crate) fn channel(name: &str) -> ChannelName {
 }
 
 pub(crate) fn sent(own: u64) -> Sent {
-    Sent { own: Own(own), channels: Vec::new() }
+    Sent { own: Own(own), ..Sent::default() }
 }
 
 pub(crate) fn push(texts: &[&str]) -> Push {

@@ -13,4 +13,5 @@ mod autobahn;
 mod bad_input;
 mod conformance;
 mod drain;
+mod resume;
 mod show_node;

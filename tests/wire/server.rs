@@ -4,11 +4,11 @@
 //! Servers with options of their own are always started here.
 
 use std::cell::RefCell;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -21,6 +21,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     /// None for a server that runs elsewhere, or has been stopped.
     process: Mutex<Option<Process>>,
+    log: Arc<Mutex<String>>,
 }
 
 struct Process {
@@ -106,7 +107,7 @@ impl Server {
             .ok()
             .and_then(|mut found| found.next())
             .unwrap_or_else(|| panic!("SOCKHOP_TEST_ADDR is not an address: {address}"));
-        Self { address, process: Mutex::new(None) }
+        Self { address, process: Mutex::new(None), log: Arc::default() }
     }
 
     /// Starts a server on a free port with the test services and these further flags.
@@ -120,7 +121,7 @@ impl Server {
         }
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--test-services"])
-            .args(["--log-level", "warn"])
+            .args(if flags.contains(&"--log-level") { &[][..] } else { &["--log-level", "warn"] })
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -131,7 +132,16 @@ impl Server {
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
         // Its log is shown as ours; a handle of its own would look leaked whenever it outlives us for a moment.
-        thread::spawn(move || io::copy(&mut BufReader::new(stderr), &mut io::stderr()));
+        let log = Arc::<Mutex<String>>::default();
+        let written = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = writeln!(std::io::stderr(), "{line}");
+                let mut log = lock(&written);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
         let process = Process { child, watchdog };
 
         let (announce, announced) = mpsc::channel();
@@ -145,7 +155,12 @@ impl Server {
         let address = announced.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             panic!("the server with {flags:?} did not print where it listens within {PATIENCE:?}")
         });
-        Self { address, process: Mutex::new(Some(process)) }
+        Self { address, process: Mutex::new(Some(process)), log }
+    }
+
+    /// What the server has logged.
+    pub(crate) fn log(&self) -> String {
+        lock(&self.log).clone()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -106,6 +106,11 @@ impl<'a> Session<'a> {
         Self { server, url: format!("{base}/000/{}", unused_id()) }
     }
 
+    /// A session by its URL.
+    pub(crate) fn at_url(server: &'a Server, url: String) -> Self {
+        Self { server, url }
+    }
+
     /// A session that is open and has no receiver.
     pub(crate) fn open(server: &'a Server, base: &str) -> Self {
         let session = Self::fresh(server, base);

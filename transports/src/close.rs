@@ -72,11 +72,12 @@ impl CloseReason {
     pub const SILENT: Self = Self::known(4512, "No heart-beat");
     /// This server ends, and the session cannot go on elsewhere: 4505.
     pub const GOING_AWAY: Self = Self::known(4505, "Server is going away");
-
     /// The session that was to be resumed is over, or was never: 4506.
     pub const GONE: Self = Self::known(4506, "Session is gone");
     /// A later attempt of the same client has resumed the session: 4507.
     pub const SUPERSEDED: Self = Self::known(4507, "Resumed elsewhere");
+    /// The session id is neither an ordinary one nor one that can be resumed: 4508.
+    pub const MALFORMED: Self = Self::known(4508, "Malformed session id");
 
     const fn known(code: u16, text: &'static str) -> Self {
         Self { code, text: Cow::Borrowed(text) }

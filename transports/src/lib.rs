@@ -44,5 +44,6 @@ pub use receive::Unwritten;
 pub use route::{Endpoint, Target, target};
 pub use service::{RemoteAddr, SockJs};
 pub use sessions::{
-    Attached, ClientRequest, Fenced, MessageIn, Next, Receiver, Room, Sessions, Socket, Transport, Unavailable,
+    Attached, ClientRequest, Fenced, MessageIn, Next, Receiver, Room, Sessions, Socket, SocketEnd, Transport,
+    Unavailable,
 };

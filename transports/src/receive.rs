@@ -30,6 +30,11 @@ pub(crate) trait Wire: Send + Unpin + 'static {
         Bytes::new()
     }
 
+    /// The same for a client that must not take it for a heartbeat.
+    fn quiet_prelude(&self) -> Bytes {
+        self.prelude()
+    }
+
     /// The frame as it stands in the response.
     fn wrap(&self, frame: &Frame) -> Bytes;
 }
@@ -162,7 +167,9 @@ impl<W: Wire, R: Receiver> http_body::Body for Streaming<W, R> {
         let this = self.get_mut();
         if matches!(this.prelude, Prelude::Due) {
             this.prelude = Prelude::Written;
-            return Poll::Ready(Some(Ok(BodyFrame::data(this.wire.prelude()))));
+            let quiet = matches!(&this.phase, Phase::Open(receiver) if receiver.is_replaying());
+            let prelude = if quiet { this.wire.quiet_prelude() } else { this.wire.prelude() };
+            return Poll::Ready(Some(Ok(BodyFrame::data(prelude))));
         }
         loop {
             match std::mem::replace(&mut this.phase, Phase::Done) {

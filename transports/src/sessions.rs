@@ -76,7 +76,7 @@ pub trait Sessions: Send + Sync + 'static {
     /// Hands messages to the session's handler; resolves when it has taken them.
     fn message_in(&self, request: ClientRequest<'_>, messages: Texts) -> impl Future<Output = MessageIn> + Send;
 
-    /// Opens the session of a WebSocket.
+    /// Opens the session of a WebSocket, or takes hold of one.
     ///
     /// # Errors
     /// The reason to refuse it with, when there is no room or the server ends.
@@ -136,6 +136,12 @@ pub trait Receiver: Send + Unpin + 'static {
     /// What goes to the client next; pending while there is nothing. May be given up on and asked again.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next>;
 
+    /// Whether the client of a resumed session is still being handed what it had missed: the next heartbeat it sees is
+    /// to be the one that says the end of that.
+    fn is_replaying(&self) -> bool {
+        false
+    }
+
     /// Commits what was handed out and lets the session go. Resolves when any node can see it; only then may the
     /// answer's end be written.
     fn release(self) -> impl Future<Output = Result<(), Fenced>> + Send;
@@ -150,11 +156,48 @@ pub enum Room {
     Blocked,
 }
 
-/// The session of one WebSocket. The connection is the session: there is no release. Dropped without
-/// [`Socket::opened`], it was never one.
+/// How a WebSocket came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SocketEnd {
+    /// The session said so, or the client broke the rules: this is what the client was told.
+    Closed(CloseReason),
+    /// The client closed it on purpose.
+    ByClient,
+    /// The client's page went away, or a proxy did, and said so.
+    Left,
+    /// The connection was lost.
+    Lost,
+}
+
+impl SocketEnd {
+    /// What a handler is told of the end of a session that ends with it.
+    #[must_use]
+    pub fn reason(&self) -> CloseReason {
+        match self {
+            Self::Closed(reason) => reason.clone(),
+            Self::ByClient | Self::Left => CloseReason::CLIENT_GONE,
+            Self::Lost => CloseReason::INTERRUPTED,
+        }
+    }
+}
+
+/// What one WebSocket carries. Dropped without [`Socket::opened`], it was never a session.
 pub trait Socket: Send + Unpin + 'static {
-    /// What goes to the client next.
+    /// What goes to the client next, [`Frame::Open`] at first.
     fn poll_next(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next>;
+
+    /// The number of a ping that is to go out now, behind all that was handed out.
+    fn poll_ping(&mut self, _cx: &mut Context<'_>) -> Poll<u64> {
+        Poll::Pending
+    }
+
+    /// A number for the heartbeat's ping, which goes out now; `None` where nobody waits for its pong.
+    fn beat(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// The pong of a numbered ping came: the client has all that went out before that ping.
+    fn pong(&mut self, _number: u64) {}
 
     /// Tells the handler that the session is open. Run before any message is handed in.
     fn opened(&self) -> BoxFuture<'static, ()>;
@@ -162,6 +205,6 @@ pub trait Socket: Send + Unpin + 'static {
     /// Hands messages to the handler; one call at a time.
     fn message_in(&self, messages: Texts) -> BoxFuture<'static, ()>;
 
-    /// Tells the handler that the session is over.
-    fn ended(self, reason: CloseReason) -> impl Future<Output = ()> + Send;
+    /// The connection is over. Ends the session with it, or lets go one that outlives it.
+    fn ended(self, end: SocketEnd) -> impl Future<Output = ()> + Send;
 }

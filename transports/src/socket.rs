@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as Wire, protocol::frame::Frame as WireFrame};
 
 use crate::heard::Heard;
-use crate::sessions::{Next, Room, Socket};
+use crate::sessions::{Next, Room, Socket, SocketEnd};
 use crate::{CloseReason, Frame, Options, Texts};
 
 /// How a WebSocket's messages carry the session's.
@@ -100,18 +100,21 @@ enum End {
     Blocked(CloseReason),
     /// The client sent what it must not.
     Violation(CloseCode, CloseReason),
-    /// The client began the closing handshake.
-    ByClient,
+    /// The client began the closing handshake, on purpose or since its page went away.
+    ByClient(SocketEnd),
     /// The connection is gone.
     Lost,
 }
 
 impl End {
-    fn reason(&self) -> CloseReason {
+    /// As the session is told.
+    fn of_session(&self) -> SocketEnd {
         match self {
-            Self::Session(reason) | Self::Blocked(reason) | Self::Violation(_, reason) => reason.clone(),
-            Self::ByClient => CloseReason::CLIENT_GONE,
-            Self::Lost => CloseReason::INTERRUPTED,
+            Self::Session(reason) | Self::Blocked(reason) | Self::Violation(_, reason) => {
+                SocketEnd::Closed(reason.clone())
+            }
+            Self::ByClient(end) => end.clone(),
+            Self::Lost => SocketEnd::Lost,
         }
     }
 }
@@ -128,7 +131,7 @@ where
             .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(options.message_limit))
             .max_frame_size(Some(options.message_limit));
-        let mut connection = Self {
+        Self {
             stream: WebSocketStream::from_raw_socket(Heard::new(io), Role::Server, Some(config)).await,
             turn: Some(socket.opened()),
             socket,
@@ -137,22 +140,18 @@ where
             heartbeat: options.heartbeat,
             pong_timeout: options.pong_timeout,
             framing: std::marker::PhantomData,
-        };
-        if F::FRAMED {
-            connection.send(Frame::Open);
         }
-        connection
     }
 
     /// Lets the handler finish and hear of the end, and the connection come to its own.
     async fn end(self, end: End) {
         let Self { stream, turn, socket, .. } = self;
-        let reason = end.reason();
+        let of_session = end.of_session();
         let handler = async {
             if let Some(turn) = turn {
                 turn.await;
             }
-            socket.ended(reason).await;
+            socket.ended(of_session).await;
         };
         futures_util::future::join(handler, finish::<F, _>(stream, end)).await;
     }
@@ -224,8 +223,13 @@ where
             }
             // The answer was queued while reading.
             Wire::Ping(_) => self.write = Write::Dirty,
-            Wire::Close(_) => return Some(End::ByClient),
-            Wire::Pong(_) | Wire::Frame(_) => {}
+            Wire::Close(frame) => return Some(End::ByClient(closed_by_client(frame.as_ref()))),
+            Wire::Pong(number) => {
+                if let Ok(number) = number[..].try_into() {
+                    self.socket.pong(u64::from_be_bytes(number));
+                }
+            }
+            Wire::Frame(_) => {}
         }
         None
     }
@@ -236,9 +240,21 @@ where
             match self.poll_frame(cx) {
                 Poll::Ready(Some(end)) => return Some(end),
                 Poll::Ready(None) => {}
-                Poll::Pending => return None,
+                Poll::Pending => break,
             }
         }
+        if let Poll::Ready(number) = self.socket.poll_ping(cx) {
+            self.ping(Some(number));
+        }
+        None
+    }
+
+    fn ping(&mut self, number: Option<u64>) {
+        let payload = number.map_or_else(Bytes::new, |number| Bytes::copy_from_slice(&number.to_be_bytes()));
+        let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(payload));
+        self.write = Write::Dirty;
+        self.stream.get_mut().take_heard();
+        self.pulse.answer_by.get_or_insert(Instant::now() + self.pong_timeout);
     }
 
     /// Writes one frame, or says how the connection ends.
@@ -298,16 +314,22 @@ where
                 if F::FRAMED {
                     self.send(Frame::Heartbeat);
                 }
-                let _ = Pin::new(&mut self.stream).start_send(Wire::Ping(Bytes::new()));
-                self.write = Write::Dirty;
+                let number = self.socket.beat();
+                self.ping(number);
                 self.pulse.next = now + self.heartbeat;
-                self.stream.get_mut().take_heard();
-                self.pulse.answer_by.get_or_insert(now + self.pong_timeout);
             }
             let next = self.pulse.answer_by.map_or(self.pulse.next, |answer_by| answer_by.min(self.pulse.next));
             self.pulse.timer.as_mut().reset(next);
         }
         None
+    }
+}
+
+/// What a client means by its close frame: pages that go away, and proxies, say 1001 or what went wrong.
+fn closed_by_client(frame: Option<&CloseFrame>) -> SocketEnd {
+    match frame.map(|frame| frame.code) {
+        None | Some(CloseCode::Normal) => SocketEnd::ByClient,
+        Some(_) => SocketEnd::Left,
     }
 }
 
@@ -337,7 +359,7 @@ async fn finish<F: Framing, IO: AsyncRead + AsyncWrite + Unpin>(mut stream: WebS
         End::Blocked(reason) => {
             let _ = timeout(BLOCKED_CLOSE_TIMEOUT, close::<F, IO>(&mut stream, &reason)).await;
         }
-        End::ByClient => {
+        End::ByClient(_) => {
             let _ = timeout(CLOSE_TIMEOUT, drain(&mut stream)).await;
         }
         End::Violation(code, reason) => {
@@ -413,7 +435,7 @@ mod tests {
             Box::pin(tokio::time::sleep(Duration::from_secs(60)))
         }
 
-        async fn ended(self, _reason: CloseReason) {
+        async fn ended(self, _end: SocketEnd) {
             self.0.store(true, Ordering::Relaxed);
         }
     }

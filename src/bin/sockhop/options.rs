@@ -151,6 +151,12 @@ pub(crate) struct Tuning {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) disconnect_delay: Option<Time>,
 
+    /// How long a session whose client has lost its connection waits for it to resume; 0s: clients cannot resume; at
+    /// most 30m [default: 0s]
+    #[arg(long, env = "SOCKHOP_RESUME", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resume: Option<Time>,
+
     /// Bytes after which a streaming response ends and the client opens its next [default: 128KiB]
     #[arg(long, env = "SOCKHOP_RESPONSE_LIMIT", value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +222,7 @@ impl Tuning {
         Self {
             heartbeat: self.heartbeat.or(base.heartbeat),
             disconnect_delay: self.disconnect_delay.or(base.disconnect_delay),
+            resume: self.resume.or(base.resume),
             response_limit: self.response_limit.or(base.response_limit),
             unread_limit: self.unread_limit.or(base.unread_limit),
             message_limit: self.message_limit.or(base.message_limit),

@@ -239,6 +239,7 @@ fn check_tuning(tuning: &Tuning) -> anyhow::Result<()> {
     ] {
         time(name, value, LONGEST)?;
     }
+    resume(tuning)?;
     for (name, value) in [
         ("response-limit", tuning.response_limit),
         ("unread-limit", tuning.unread_limit),
@@ -274,6 +275,17 @@ fn request_id_header(tuning: &Tuning) -> anyhow::Result<Option<http::HeaderName>
             Ok(name) => Ok(Some(name)),
             Err(_) => bail!("request-id-header = {name:?}: use a header's name, or `none`"),
         },
+    }
+}
+
+/// How long sessions wait to be resumed, if they do.
+fn resume(tuning: &Tuning) -> anyhow::Result<Option<Duration>> {
+    match tuning.resume {
+        None | Some(Time(Duration::ZERO)) => Ok(None),
+        Some(given) if given.0 > ServiceBuilder::LONGEST_RESUME => {
+            bail!("resume = {given}: use at most {}, or 0s for none", Time(ServiceBuilder::LONGEST_RESUME))
+        }
+        given => time("resume", given, Duration::ZERO).map(Some),
     }
 }
 
@@ -327,10 +339,11 @@ impl Tuning {
         }
         service
             .max_messages_per_second(self.max_messages_per_second)
+            // Checked, as is the header's name below, when the settings were.
+            .resume(resume(self).unwrap_or_default())
             .cookie_needed(self.cookie_needed.unwrap_or(false))
             .websocket(self.websocket.unwrap_or(true))
             .iframe_client_url(self.iframe_client_url.as_deref().unwrap_or(page::CLIENT))
-            // Checked when the settings were.
             .request_id_header(request_id_header(self).unwrap_or_default())
     }
 }
@@ -388,6 +401,14 @@ mod tests {
     }
 
     #[test]
+    fn a_service_may_have_no_resume_where_others_have() {
+        let file = "resume = \"2m\"\n[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nresume = \"0s\"\n";
+        let settings = load(&[], Some(file)).unwrap();
+        assert_eq!(resume(&settings.tuning).unwrap(), Some(Duration::from_secs(120)));
+        assert_eq!(resume(&settings.services[0].tuning).unwrap(), None);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_would_be_right() {
         for (file, parts) in [
             ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat", "did you mean `heartbeat`?"][..]),
@@ -395,6 +416,7 @@ mod tests {
             ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
             ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
             ("heartbeat = \"9000years\"", &["heartbeat", "365days"]),
+            ("resume = \"31m\"", &["resume", "31m", "at most 30m", "0s"]),
             ("max-connections = \"many\"", &["max-connections", "many"]),
             ("max-connections = 0", &["max-connections = 0", "at least 1"]),
             ("unread-limit = \"big\"", &["unread-limit", "big", "128KiB"]),

@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Attach, Attached, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Inbox, Kept, Own, Pending, Position,
-    Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError,
-    Turn, shard_of,
+    Attach, Attached, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept, Own, Pending,
+    Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
+    SubscribeError, Turn, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -141,6 +141,20 @@ impl MemoryStore {
             shard.timers.push(Reverse((deadline, session)));
             if self.timed.fetch_add(1, Ordering::Relaxed) == 0 {
                 self.first_timed.notify_one();
+            }
+        }
+    }
+
+    /// What follows from a lost connection; who gets `Ended` runs the `on_close`.
+    fn settle(&self, shard: &mut Shard, key: SessionKey, lost: Lost) -> Option<Ended> {
+        match lost {
+            Lost::Session(ended) => {
+                shard.remove(key);
+                ended
+            }
+            Lost::Receiver => {
+                self.start_timer(shard, key);
+                None
             }
         }
     }
@@ -297,7 +311,9 @@ impl Store for MemoryStore {
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {
         let mut shard = self.shard(attach.key);
         match shard.records.entry(attach.key) {
-            MapEntry::Vacant(_) if attach.attempt.is_some_and(|attempt| attempt > 1) => Ok(Attached::Gone),
+            MapEntry::Vacant(_) if attach.attempt.is_some_and(|attempt| attempt.intent == Intent::Resume) => {
+                Ok(Attached::Gone)
+            }
             MapEntry::Vacant(vacant) => {
                 let Some(origin) = (attach.create)() else { return Ok(Attached::Full) };
                 let life = self.lives.fetch_add(1, Ordering::Relaxed);
@@ -307,7 +323,7 @@ impl Store for MemoryStore {
                     vacant.insert(Box::new(Record::new(session, Arc::clone(&origin), &attach, &self.open)));
                 let hold = record.hold();
                 if attach.first == First::Released {
-                    let sent = Sent { own: Own(1), channels: Vec::new() };
+                    let sent = Sent { own: Own(1), ..Sent::default() };
                     // A session that is being made is held by nobody else.
                     let _ = record.release(hold, sent, Instant::now());
                     self.start_timer(&mut shard, attach.key);
@@ -352,16 +368,14 @@ impl Store for MemoryStore {
 
     async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone> {
         let mut shard = self.shard(hold.session.key);
-        match shard.find(hold.session)?.lost(hold, Instant::now())? {
-            Lost::Session(ended) => {
-                shard.remove(hold.session.key);
-                Ok(ended)
-            }
-            Lost::Receiver => {
-                self.start_timer(&mut shard, hold.session.key);
-                Ok(None)
-            }
-        }
+        let lost = shard.find(hold.session)?.lost(hold, Instant::now())?;
+        Ok(self.settle(&mut shard, hold.session.key, lost))
+    }
+
+    async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone> {
+        let mut shard = self.shard(hold.session.key);
+        let lost = shard.find(hold.session)?.quit(hold, Instant::now(), reason)?;
+        Ok(self.settle(&mut shard, hold.session.key, lost))
     }
 
     async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone> {
@@ -442,6 +456,7 @@ impl Store for MemoryStore {
                     }
                     Wish::Done => return Ok(Begun::Done),
                     Wish::Closed => return Ok(Begun::Closed),
+                    Wish::Unknown => return Ok(Begun::Unknown),
                     Wish::TooMany => {
                         let ended = record.end(CloseReason::TOO_MANY_MESSAGES);
                         let holder = record.holder();

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::id::{NodeId, RequestId};
 use crate::store::{
-    Attach, Begin, Ended, Feed, Gone, Hold, Holder, Kept, Origin, Own, Pending, Position, Push, Sent, SessionRef,
-    SubscribeError, Subscription, Takeover, Terms, Turn,
+    Attach, Begin, Ended, Feed, Gone, Hold, Holder, Kept, Origin, Own, Pending, Position, Push, Replay, Sent,
+    SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
 };
 
 /// A session.
@@ -29,8 +29,9 @@ pub(super) struct Record {
     request: Option<RequestId>,
     /// The client's newest attempt, of a session that can be resumed.
     attempt: Option<u64>,
-    /// The request by which the session was resumed, while it is the newest.
-    reopening: Option<Option<RequestId>>,
+    /// What comes next for the client: as is known, and as the last commit says.
+    replay: Replay,
+    replay_sent: Replay,
     own: OwnLog,
     subscriptions: Vec<Subscribed>,
     generations: u64,
@@ -131,6 +132,8 @@ pub(super) enum Wish {
     Done,
     Closed,
     TooMany,
+    /// Not by this attempt of the client.
+    Unknown,
 }
 
 impl OwnLog {
@@ -203,8 +206,9 @@ impl Record {
             slot: Slot::Attached(attach.node),
             released: 0,
             request: attach.request,
-            attempt: attach.attempt,
-            reopening: None,
+            attempt: attach.attempt.map(|attempt| attempt.number),
+            replay: Replay::Over,
+            replay_sent: Replay::Over,
             own: OwnLog::default(),
             subscriptions: Vec::new(),
             generations: 0,
@@ -238,10 +242,11 @@ impl Record {
     }
 
     pub(super) fn attach(&mut self, attach: &Attach<'_>) -> Outcome {
-        if attach.attempt < self.attempt {
+        let attempt = attach.attempt.map(|attempt| attempt.number);
+        if attempt < self.attempt {
             return Outcome::Superseded;
         }
-        let resumed = attach.attempt > self.attempt;
+        let resumed = attempt > self.attempt;
         let repeated = attach.request.is_some() && attach.request == self.request;
         let holder = self.holder();
         if let Some(holder) = holder
@@ -251,33 +256,33 @@ impl Record {
         {
             return Outcome::Busy(holder);
         }
-        if !repeated && !resumed {
-            self.own.receive();
+        if resumed {
+            self.attempt = attempt;
+            self.replay_sent = Replay::Open;
+        }
+        if repeated || resumed {
+            // What was sent is not known to have been received, nor will a later request say so.
+            self.subscriptions.iter_mut().for_each(|subscription| subscription.sent = subscription.received);
+        } else {
+            self.receive();
             // The client asks again of its own accord, so it knows that its session is open: a second `o` would end it.
             self.own.received = self.own.first();
+            self.replay_sent = self.replay_sent.opened();
         }
-        for subscription in &mut self.subscriptions {
-            if repeated || resumed {
-                // Commits that nobody has confirmed are void, also when a later request confirms later ones.
-                subscription.sent = subscription.received;
-            } else {
-                subscription.received = subscription.sent;
-            }
+        if resumed || !repeated {
+            self.replay = self.replay_sent;
         }
         self.own.rewind();
         self.attachment += 1;
         self.request = attach.request;
         self.slot = Slot::Attached(attach.node);
-        if resumed {
-            self.attempt = attach.attempt;
-            self.reopening = Some(attach.request);
-        } else if !repeated || self.reopening != Some(attach.request) {
-            self.reopening = None;
-        }
-        let mut pending = self.snapshot(Own(self.own.received));
-        // Also for the request that resumes a session, however often the balancer repeats it.
-        pending.open |= self.reopening.is_some();
-        Outcome::Held(self.hold(), pending, holder)
+        Outcome::Held(self.hold(), self.snapshot(Own(self.own.received)), holder)
+    }
+
+    /// The client has all that was sent.
+    fn receive(&mut self) {
+        self.own.receive();
+        self.subscriptions.iter_mut().for_each(|subscription| subscription.received = subscription.sent);
     }
 
     fn snapshot(&self, own: Own) -> Pending {
@@ -287,7 +292,7 @@ impl Record {
             cursor: subscribed.received,
         };
         Pending {
-            open: own == Own(0),
+            replay: if own == Own(0) && self.replay == Replay::Over { Replay::New } else { self.replay },
             from: own,
             messages: self.own.from(own).cloned().collect(),
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
@@ -327,16 +332,16 @@ impl Record {
     pub(super) fn commit(&mut self, hold: Hold, received: Sent) -> Result<(), Gone> {
         self.check(hold)?;
         self.hand_out(received);
-        self.own.receive();
-        for subscription in &mut self.subscriptions {
-            subscription.received = subscription.sent;
-        }
+        self.replay = self.replay_sent;
+        self.receive();
         Ok(())
     }
 
     fn hand_out(&mut self, sent: Sent) {
         self.own.hand(sent.own);
-        self.own.sent = self.own.handed;
+        // Not all that the receiver was handed: a look may have handed it more since this was sent.
+        self.own.sent = self.own.sent.max(sent.own.0.min(self.own.end()));
+        self.replay_sent = sent.replay;
         for (feed, generation, position) in sent.channels {
             let subscribed = self.subscriptions.iter_mut().find(|subscribed| subscribed.feed == feed);
             if let Some(subscribed) = subscribed.filter(|subscribed| subscribed.generation == generation) {
@@ -390,11 +395,25 @@ impl Record {
         }
     }
 
-    /// The client's connection was lost. A closing session is only let go: its client may yet be told why it closed.
+    /// The client's connection was lost. A session that can be resumed is only let go, as is a closing one: its client
+    /// may yet be told why it closed.
     pub(super) fn lost(&mut self, hold: Hold, now: Instant) -> Result<Lost, Gone> {
+        let resumable = self.attempt.is_some();
+        self.gone(hold, now, (!resumable).then_some(CloseReason::INTERRUPTED))
+    }
+
+    /// The client has closed the connection, or broken the rules.
+    pub(super) fn quit(&mut self, hold: Hold, now: Instant, reason: CloseReason) -> Result<Lost, Gone> {
+        self.gone(hold, now, Some(reason))
+    }
+
+    fn gone(&mut self, hold: Hold, now: Instant, end: Option<CloseReason>) -> Result<Lost, Gone> {
         self.check(hold)?;
         self.detach(now);
-        Ok(if self.is_open() { Lost::Session(self.end(CloseReason::INTERRUPTED)) } else { Lost::Receiver })
+        Ok(match end {
+            Some(reason) if self.is_open() => Lost::Session(self.end(reason)),
+            _ => Lost::Receiver,
+        })
     }
 
     /// Appends to the session's own log, which ends the session where it is too much.
@@ -473,8 +492,11 @@ impl Record {
     }
 
     pub(super) fn begin(&mut self, begin: Begin, now: Instant) -> Wish {
-        let Begin { node, request, count, rate, .. } = begin;
+        let Begin { node, request, attempt, count, rate, .. } = begin;
         let repeats = |known: Option<RequestId>| request.is_some() && request == known;
+        if attempt != self.attempt {
+            return Wish::Unknown;
+        }
         if !self.is_open() {
             return Wish::Closed;
         }

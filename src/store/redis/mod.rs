@@ -471,7 +471,11 @@ impl Store for RedisStore {
     }
 
     async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone> {
-        self.inner.lost(hold, self.inner.some_node()).await
+        self.inner.lost(hold, self.inner.some_node(), None).await
+    }
+
+    async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone> {
+        self.inner.lost(hold, self.inner.some_node(), Some(&reason)).await
     }
 
     async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone> {

@@ -15,8 +15,9 @@ use super::sweep::Known;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
-    Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Kept, Own, Pending, Position,
-    Push, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription, Takeover, Terms, Turn, size_of,
+    Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept, Own, Pending,
+    Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription, Takeover, Terms,
+    Turn, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -56,9 +57,10 @@ impl Inner {
             &token,
             &life,
             attach.first == First::Released,
-            attach.attempt.unwrap_or(0),
+            attach.attempt.map_or(0, |attempt| attempt.number),
             &encoded[..],
             delay,
+            attach.attempt.is_some_and(|attempt| attempt.intent == Intent::Resume),
         ];
         // Whoever stops waiting for the answer, which may have been lost, must not go on to hold the session.
         let disowned = Disowned { store: self, key: attach.key, token, armed: true };
@@ -146,7 +148,7 @@ impl Inner {
         let life = hold.session.life.to_be_bytes();
         let fields: Vec<_> = sent.channels.iter().map(|(feed, ..)| feed.text()).collect();
         let epochs: Vec<_> = sent.channels.iter().map(|(_, _, at)| at.epoch.0.to_be_bytes()).collect();
-        let mut arguments = arguments![&life, hold.attachment, sent.own.0].to_vec();
+        let mut arguments = arguments![&life, hold.attachment, sent.own.0, sent.replay.to_number()].to_vec();
         arguments.extend(member.map(Argument::from));
         for (((_, generation, at), field), epoch) in sent.channels.iter().zip(&fields).zip(&epochs) {
             arguments.extend(arguments![&**field, *generation, epoch, at.seq]);
@@ -154,10 +156,19 @@ impl Inner {
         held(&mut self.session(script, &keys, &arguments).await?)
     }
 
-    pub(super) async fn lost(&self, hold: Hold, node: NodeId) -> Result<Option<Ended>, Gone> {
+    /// The client's connection was lost, or closed for a reason.
+    pub(super) async fn lost(
+        &self,
+        hold: Hold,
+        node: NodeId,
+        reason: Option<&CloseReason>,
+    ) -> Result<Option<Ended>, Gone> {
         let (keys, member) = (self.keys.session(hold.session.key), member_of(hold.session.key));
         let (life, node, token) = (hold.session.life.to_be_bytes(), node.to_bytes(), random());
-        let arguments = arguments![&life, hold.attachment, &node, &token, &member];
+        let mut arguments = arguments![&life, hold.attachment, &node, &token, &member].to_vec();
+        if let Some(reason) = reason {
+            arguments.extend(arguments![u64::from(reason.code()), reason.text()]);
+        }
         let mut reply = self.session(&script::LOST, &keys, &arguments).await?;
         held(&mut reply)?;
         self.some_ended(&mut reply, hold.session.key).map_err(Gone::from)
@@ -278,7 +289,8 @@ impl Inner {
             let over = self.calls.over(begin.key);
             let dead_turn = dead.map(u64::to_be_bytes);
             let dead_turn = dead_turn.as_ref().map_or(&[][..], |turn| &turn[..]);
-            let arguments = arguments![&node, request, &token, u64::from(begin.count), rate, dead_turn];
+            let attempt = begin.attempt.unwrap_or(0);
+            let arguments = arguments![&node, request, &token, u64::from(begin.count), rate, dead_turn, attempt];
             let mut reply = self.session(&script::BEGIN, &keys, &arguments).await?;
             match reply.text()?.as_str() {
                 "run" => {
@@ -465,7 +477,8 @@ fn read_info(info: &mut Reply) -> Result<(Arc<crate::store::Origin>, BTreeMap<St
 
 /// The attachment, and what waits for it.
 fn read_snapshot(reply: &mut Reply) -> Result<(u64, Pending), StoreError> {
-    let (attachment, from, open) = (reply.count()?, reply.count()?, reply.count()? == 1);
+    let (attachment, from) = (reply.count()?, reply.count()?);
+    let Some(replay) = Replay::from_number(reply.count()?) else { return reply.error() };
     let (code, text, confirmed) = (reply.count()?, reply.text()?, reply.count()?);
     let mut frames = reply.list()?;
     let mut messages = Vec::new();
@@ -487,7 +500,7 @@ fn read_snapshot(reply: &mut Reply) -> Result<(u64, Pending), StoreError> {
     }
     let closed = (code != 0).then(|| CloseReason::from_parts(u16::try_from(code).unwrap_or(1000), text));
     let terms = Terms::from_text(&reply.text()?);
-    Ok((attachment, Pending { open, from: Own(from), messages, subscriptions, closed, terms }))
+    Ok((attachment, Pending { replay, from: Own(from), messages, subscriptions, closed, terms }))
 }
 
 /// A subscription, as `session.lua` packs it.

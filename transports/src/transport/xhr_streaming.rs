@@ -14,12 +14,19 @@ static PRELUDE: [u8; 2049] = {
     prelude
 };
 
+/// As long, of empty lines, which clients skip.
+static QUIET_PRELUDE: [u8; 2049] = [b'\n'; 2049];
+
 impl Wire for XhrStreaming {
     const CONTENT_TYPE: &'static str = "application/javascript; charset=UTF-8";
     const KIND: Kind = Kind::Stream;
 
     fn prelude(&self) -> Bytes {
         Bytes::from_static(&PRELUDE)
+    }
+
+    fn quiet_prelude(&self) -> Bytes {
+        Bytes::from_static(&QUIET_PRELUDE)
     }
 
     fn wrap(&self, frame: &Frame) -> Bytes {
@@ -35,6 +42,7 @@ mod tests {
     #[test]
     fn frames_end_with_a_line_feed_after_a_prelude_of_two_kib() {
         assert_eq!(XhrStreaming.prelude(), format!("{}\n", "h".repeat(2048)));
+        assert_eq!(XhrStreaming.quiet_prelude(), "\n".repeat(2049));
         assert_eq!(wrapped(&XhrStreaming, &Frame::Open), "o\n");
     }
 }

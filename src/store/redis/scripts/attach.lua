@@ -1,9 +1,10 @@
 -- Takes hold of a session, or creates it.
 local member, node, request, take_life, take, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local life, released, attempt, origin, delay = ARGV[7], ARGV[8] == '1', tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+local resumes = ARGV[12] == '1'
 local r = load(KEYS[1])
 if not r then
-  if attempt > 1 then return { 'gone' } end
+  if resumes then return { 'gone' } end
   if origin == '' then return { 'full' } end
   local start = now()
   local due = start + (released and delay or CHECK)
@@ -11,7 +12,7 @@ if not r then
     'S1', life, OPEN, NOBODY, '', 0, '', 1, released and '' or node, request,
     start + delay, due, delay, 0, released and 1 or 0, 1, released and 1 or 0, 0, 0, 0,
     0, 0, node, token, '', '', '', 0, 0,
-    attempt, 0, released and 1 or 0, token, '', '', '',
+    attempt, 0, released and 1 or 0, token, '', '', '', false, 0,
   }
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
   redis.call('HSET', KEYS[4], '', origin)
@@ -48,13 +49,11 @@ else
   r[CONFIRMED] = r[ATTACHMENT]
   -- The client asks again of its own accord, so it knows that its session is open: a second `o` would end it.
   r[RECEIVED] = math.max(r[RECEIVED], 1)
+  if r[REPLAY_SENT] == REPLAY_OPEN then r[REPLAY_SENT] = REPLAY_RUNNING end
 end
 rewind(r)
-if resumed then
-  r[ATTEMPT], r[REOPENED] = attempt, 1
-elseif not repeated then
-  r[REOPENED] = 0
-end
+if resumed then r[ATTEMPT], r[REPLAY_SENT] = attempt, REPLAY_OPEN end
+if resumed or not repeated then r[REPLAY] = r[REPLAY_SENT] end
 r[ATTACHMENT] = r[ATTACHMENT] + 1
 r[REQUEST], r[HOLDER], r[TOKEN] = request, node, token
 save(r, KEYS[1])

@@ -1,7 +1,8 @@
 -- Begins a handler call for a client's messages, unless one is under way.
 local node, request, token, count, rate, dead = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local attempt = tonumber(ARGV[7])
 local r = load(KEYS[1])
-if not r then return { 'unknown' } end
+if not r or attempt ~= r[ATTEMPT] then return { 'unknown' } end
 if r[TURN] == token and r[RUNNER] == node then return { 'run', r[LIFE], redis.call('HGETALL', KEYS[4]) } end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == token then return { 'many', r[HOLDER], r[ATTACHMENT], r[LIFE], ended(r) } end
 if r[PHASE] == CLOSED then return { 'closed' } end

@@ -1,5 +1,5 @@
 -- Commits what was handed out, and lets the session go.
-local life, attachment, own, member = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local life, attachment, own, replay, member = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local r, key = find(life)
 if not r then return 'over' end
 if not is_held(r, attachment) then
@@ -7,9 +7,9 @@ if not is_held(r, attachment) then
   return again and 'done' or 'fenced'
 end
 hand(r, own)
-r[SENT] = r[HANDED]
+r[SENT], r[REPLAY_SENT] = r[HANDED], replay
 if r[PHASE] == OPEN then
-  note(r, 5, attachment)
+  note(r, 6, attachment)
 elseif r[SUBSCRIPTIONS] > 0 then
   -- What its channels had before the close was handed out: nothing more comes.
   redis.call('UNLINK', KEYS[3])

@@ -2,9 +2,11 @@
 local MAGIC, LIFE, PHASE, ON_CLOSE, CLOSER, CODE, TEXT, ATTACHMENT, HOLDER, REQUEST = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 local DEADLINE, DUE, DELAY, RECEIVED, SENT, LAST, HANDED, UNREAD, KEPT, CONFIRMED = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 local GENERATION, SUBSCRIPTIONS, RUNNER, TURN, RUNNING, DONE, WAITING, RATE_SINCE, RATE = 21, 22, 23, 24, 25, 26, 27, 28, 29
-local ATTEMPT, REOPENED, RELEASED, TOKEN, END_TOKEN, PUSHES, TERMS, INFO = 30, 31, 32, 33, 34, 35, 36, 37
+local ATTEMPT, REPLAY, RELEASED, TOKEN, END_TOKEN, PUSHES, TERMS, INFO, REPLAY_SENT = 30, 31, 32, 33, 34, 35, 36, 37, 38
 
 local OPEN, CLOSED = 0, 1
+-- What comes next for the client: `o` of a resumed session, what it has missed, `o` of a new session.
+local REPLAY_OVER, REPLAY_OPEN, REPLAY_RUNNING, REPLAY_NEW = 0, 1, 2, 4
 -- Whose turn it is to run a closed session's on_close.
 local NOBODY, RUNNING_CALL, GIVEN, OVER = 0, 1, 2, 3
 -- Milliseconds between two looks at an attached session, and that keys outlive the last sign of life.
@@ -190,7 +192,7 @@ end
 -- What waits for a receiver.
 local function snapshot(r, from)
   return {
-    r[ATTACHMENT], from, (r[RECEIVED] == 0 or r[REOPENED] == 1) and 1 or 0,
+    r[ATTACHMENT], from, r[RECEIVED] == 0 and r[REPLAY] == REPLAY_OVER and REPLAY_NEW or r[REPLAY],
     r[PHASE] == CLOSED and r[CODE] or 0, r[TEXT], r[CONFIRMED], frames_from(r, from),
     r[SUBSCRIPTIONS] > 0 and redis.call('HGETALL', KEYS[3]) or {}, r[TERMS] or '',
   }

@@ -1,20 +1,22 @@
-//! Receivers of sessions in the store: one HTTP response each.
+//! Receivers of sessions in the store: what waits for the client, in order, and how far it came.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Receiver};
+use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Receiver, Room};
 use tokio::time::Instant;
 
 use super::clock::{Clock, Due, beat};
 use super::reader::{Missed, RETRY, Reader};
+use super::unconfirmed::Unconfirmed;
 use crate::hub::{Hub, Mailbox, NewFollower};
 use crate::id::SessionKey;
 use crate::node::NodeInner;
+use crate::registry::Kind;
 use crate::service::ServiceState;
-use crate::store::{Gone, Hold, Own, Pending, Sent, StoreError, Subscription};
+use crate::store::{Attempt, Gone, Hold, Own, Pending, Replay, Sent, StoreError, Subscription, size_of};
 
 /// A receiver's place in the registry, from before its attach until the store knows that it is gone.
 pub(crate) struct Presence {
@@ -25,14 +27,12 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn enter(node: &Arc<NodeInner>, key: SessionKey) -> Self {
+    pub(crate) fn enter(node: &Arc<NodeInner>, key: SessionKey, kind: Kind) -> Self {
         let mailbox = Arc::new(Mailbox::default());
-        let ticket = node.registry.enter(key, &mailbox);
+        let ticket = node.registry.enter(key, &mailbox, kind);
         Self { node: Arc::clone(node), key, ticket, mailbox }
     }
-}
 
-impl Presence {
     pub(crate) fn ticket(&self) -> u64 {
         self.ticket
     }
@@ -45,8 +45,9 @@ impl Drop for Presence {
     }
 }
 
-/// A session held by one HTTP response.
-pub(crate) struct HttpReceiver {
+/// A session held by one HTTP response or WebSocket. Dropped without [`release`](Held::release), it says that the
+/// client's connection was lost.
+pub(crate) struct Held {
     hold: Hold,
     service: Arc<ServiceState>,
     reader: Reader,
@@ -55,7 +56,9 @@ pub(crate) struct HttpReceiver {
     end: End,
     /// Frames of the session's own that were handed out.
     handed: Own,
-    opening: Opening,
+    replay: Replay,
+    /// What was handed out and is not known to have arrived, of a session that can be resumed.
+    pub(super) unconfirmed: Option<Unconfirmed>,
     /// Frames of the session's own that were not.
     own: VecDeque<Message>,
     closed: Option<CloseReason>,
@@ -69,7 +72,7 @@ pub(crate) struct HttpReceiver {
 }
 
 /// What the session is told when its receiver is dropped.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Its client is gone.
     Lost,
@@ -79,38 +82,24 @@ enum End {
     Fenced,
 }
 
-#[derive(PartialEq, Eq)]
-enum Opening {
-    /// `o` comes first.
-    Due,
-    Done,
-}
-
-impl HttpReceiver {
+impl Held {
     /// A receiver that holds its session, and what the attach said waits for it.
-    pub(crate) async fn new(presence: Presence, service: Arc<ServiceState>, hold: Hold, pending: Pending) -> Self {
+    pub(super) async fn new(
+        presence: Presence,
+        service: Arc<ServiceState>,
+        attempt: Option<Attempt>,
+        hold: Hold,
+        pending: Pending,
+    ) -> Self {
         let node = Arc::clone(&presence.node);
         node.registry.attached(presence.ticket, hold);
         if node.is_draining() {
             presence.mailbox.drain();
         }
-        let reader = Reader::new(Arc::clone(&node), Arc::clone(&presence.mailbox), service.render.clone());
-        let mut receiver = Self {
-            hold,
-            service,
-            reader,
-            presence: Some(presence),
-            end: End::Lost,
-            // Where `o` is due, the messages that wait come behind it.
-            handed: pending.from.max(Own(1)),
-            opening: if pending.open { Opening::Due } else { Opening::Done },
-            own: VecDeque::new(),
-            closed: None,
-            read_after_close: false,
-            looking: None,
-            look_again: false,
-            clock: Clock::default(),
-        };
+        // Where `o` is due, the messages that wait come behind it.
+        let handed = pending.from.max(Own(1));
+        let mut receiver = Self::at(presence, service, hold, handed, pending.replay);
+        receiver.unconfirmed = attempt.map(|_| Unconfirmed::new(&node.retention, receiver.service.unread_limit));
         let limit = receiver.service.unread_limit;
         if let Err(error) = follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await {
             tracing::warn!(%error, "could not follow a session's channels");
@@ -121,17 +110,24 @@ impl HttpReceiver {
     }
 
     /// The receiver that brings a new session's `o` and nothing else: the store has let the session go already.
-    pub(crate) fn released(presence: Presence, service: Arc<ServiceState>, hold: Hold) -> Self {
-        let reader =
-            Reader::new(Arc::clone(&presence.node), Arc::clone(&presence.mailbox), service.render.clone());
+    pub(super) fn released(presence: Presence, service: Arc<ServiceState>, hold: Hold) -> Self {
+        let mut receiver = Self::at(presence, service, hold, Own(1), Replay::New);
+        receiver.end = End::Released;
+        receiver
+    }
+
+    fn at(presence: Presence, service: Arc<ServiceState>, hold: Hold, handed: Own, replay: Replay) -> Self {
+        let (node, mailbox) = (Arc::clone(&presence.node), Arc::clone(&presence.mailbox));
+        let reader = Reader::new(node, mailbox, service.render.clone());
         Self {
             hold,
             service,
             reader,
             presence: Some(presence),
-            end: End::Released,
-            handed: Own(1),
-            opening: Opening::Due,
+            end: End::Lost,
+            handed,
+            replay,
+            unconfirmed: None,
             own: VecDeque::new(),
             closed: None,
             read_after_close: false,
@@ -204,6 +200,7 @@ impl HttpReceiver {
                 }
             });
         }
+        self.closed = Some(reason.clone());
         Poll::Ready(Next::Frame(Frame::Close(reason)))
     }
 
@@ -229,19 +226,16 @@ impl HttpReceiver {
             }
         }
     }
-}
 
-/// Bytes of channel entries in one frame; the session's own frames all go into one.
-const BATCH: usize = 64 * 1024;
-
-impl Receiver for HttpReceiver {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if self.opening == Opening::Due {
-            self.opening = Opening::Done;
+    /// What goes to the client next, with at most about `bytes` of channel entries in one frame.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, room: Room, bytes: usize) -> Poll<Next> {
+        if self.replay.opens() && room == Room::Free {
+            self.replay = self.replay.opened();
             return Poll::Ready(Next::Frame(Frame::Open));
         }
         match self.clock.poll(cx, Instant::now()) {
             Due::Nothing | Due::Silence => {}
+            Due::Beat if room == Room::Blocked => {}
             Due::Beat => return Poll::Ready(Next::Frame(Frame::Messages(Messages::from_buf([beat()])))),
             Due::End => return self.end_session(CloseReason::EXPIRED),
         }
@@ -265,14 +259,30 @@ impl Receiver for HttpReceiver {
             if before && self.looking.is_none() {
                 continue;
             }
+            if room == Room::Blocked {
+                return self.poll_blocked();
+            }
+            if self.replay == Replay::Mark && self.closed.is_none() {
+                self.replay = Replay::Over;
+                return Poll::Ready(Next::Frame(Frame::Heartbeat));
+            }
             let mut messages = Messages::new();
             self.handed.0 += self.own.len() as u64;
             messages.extend(self.own.drain(..));
             // A busy channel must not put off the close for ever.
-            let read = if self.read_after_close { Ok(()) } else { self.reader.poll(cx, BATCH, &mut messages) };
+            let read = if self.read_after_close { Ok(()) } else { self.reader.poll(cx, bytes, &mut messages) };
             self.read_after_close = self.closed.is_some() && self.looking.is_none() && !self.reader.is_reading();
+            if self.replay == Replay::Running && read.is_ok() && self.is_caught_up() {
+                self.replay = Replay::Mark;
+                if messages.is_empty() {
+                    continue;
+                }
+            }
             if !messages.is_empty() {
                 self.clock.spoke();
+                if let Some(unconfirmed) = &mut self.unconfirmed {
+                    unconfirmed.add(messages.len(), size_of(&messages));
+                }
                 return Poll::Ready(Next::Frame(Frame::Messages(messages)));
             }
             if self.looking.is_some() {
@@ -294,14 +304,87 @@ impl Receiver for HttpReceiver {
         }
     }
 
+    /// To a client that does not read, only this is worth being told.
+    fn poll_blocked(&mut self) -> Poll<Next> {
+        if self.closed == Some(CloseReason::TOO_SLOW) {
+            return Poll::Ready(Next::Frame(Frame::Close(CloseReason::TOO_SLOW)));
+        }
+        if self.reader.mailbox.is_too_slow() {
+            return self.end_session(CloseReason::TOO_SLOW);
+        }
+        Poll::Pending
+    }
+
+    /// Whether all that is known to wait for the client was handed out.
+    fn is_caught_up(&self) -> bool {
+        let looks = self.looking.is_some() || self.look_again;
+        !looks && self.own.is_empty() && !self.reader.is_reading() && !self.reader.mailbox.has_fresh()
+    }
+
+    /// Has the store told how far the client has been handed the session's own frames.
+    pub(super) fn look_soon(&mut self) {
+        self.look_again = true;
+    }
+
+    /// How far the client came, if it got all that was handed out.
+    pub(super) fn sent(&self) -> Sent {
+        let channel = |follow: crate::hub::Follow| (follow.feed(), follow.generation, follow.cursor);
+        let channels = self.reader.mailbox.follows().into_iter().map(channel).collect();
+        Sent { own: self.handed, channels, replay: self.replay }
+    }
+
+    pub(super) fn hold(&self) -> Hold {
+        self.hold
+    }
+
+    /// Whether the session is over, as its client is told.
+    pub(super) fn has_told_end(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// The client has closed the connection or broken the rules: the session is over.
+    pub(super) async fn quit(mut self, reason: CloseReason) {
+        let Some(presence) = self.presence.take() else { return };
+        let node = &presence.node;
+        match node.store.quit(self.hold, reason).await {
+            Ok(ended) => ended.into_iter().for_each(|ended| node.spawn_on_close(ended)),
+            Err(Gone::Over | Gone::Fenced) => {}
+            Err(Gone::Store(error)) => {
+                tracing::warn!(%error, "could not end a session that its client has closed")
+            }
+        }
+    }
+
+    /// The client's connection was lost: the session ends, or waits to be resumed.
+    pub(super) async fn lost(mut self) {
+        if let Some(presence) = self.presence.take() {
+            let_go(presence, self.hold, self.end).await;
+        }
+    }
+}
+
+/// Bytes of channel entries in one frame; the session's own frames all go into one.
+const BATCH: usize = 64 * 1024;
+
+impl Receiver for Held {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        // The client's next receiver confirms what this one has brought.
+        if self.unconfirmed.as_mut().is_some_and(|unconfirmed| unconfirmed.poll_due(cx).is_ready()) {
+            return Poll::Ready(Next::End);
+        }
+        self.poll(cx, Room::Free, BATCH)
+    }
+
+    fn is_replaying(&self) -> bool {
+        matches!(self.replay, Replay::Running | Replay::Mark)
+    }
+
     async fn release(mut self) -> Result<(), Fenced> {
+        let sent = self.sent();
         let Some(presence) = self.presence.take() else { return Err(Fenced) };
         if self.end == End::Released {
             return Ok(());
         }
-        let channel = |follow: crate::hub::Follow| (follow.feed(), follow.generation, follow.cursor);
-        let channels = presence.mailbox.follows().into_iter().map(channel).collect();
-        let sent = Sent { own: self.handed, channels };
         match presence.node.store.release(self.hold, sent).await {
             Ok(()) => Ok(()),
             Err(Gone::Over | Gone::Fenced) => Err(Fenced),
@@ -313,30 +396,27 @@ impl Receiver for HttpReceiver {
     }
 }
 
-impl Drop for HttpReceiver {
+impl Drop for Held {
     fn drop(&mut self) {
-        let Some(presence) = self.presence.take() else { return };
-        if self.end == End::Released {
-            return;
-        }
-        let (hold, is_lost) = (self.hold, self.end == End::Lost);
-        let node = Arc::clone(&presence.node);
-        let losing = Arc::clone(&node);
-        node.spawn(async move {
-            let gone = if is_lost {
-                losing.store.lost(hold).await
-            } else {
-                losing.store.disown(hold).await.map(|()| None)
-            };
-            match gone {
-                Ok(ended) => ended.into_iter().for_each(|ended| losing.spawn_on_close(ended)),
-                Err(Gone::Over | Gone::Fenced) => {}
-                Err(Gone::Store(error)) => tracing::warn!(%error, "could not let go a session"),
-            }
-            // Only now: whoever waits for this receiver to go must find the session gone with it.
-            drop(presence);
-        });
+        let Some(presence) = self.presence.take().filter(|_| self.end != End::Released) else { return };
+        let (node, end) = (Arc::clone(&presence.node), self.end);
+        node.spawn(let_go(presence, self.hold, end));
     }
+}
+
+async fn let_go(presence: Presence, hold: Hold, end: End) {
+    let node = &presence.node;
+    let gone = match end {
+        End::Released => return,
+        End::Lost => node.store.lost(hold).await,
+        End::Fenced => node.store.disown(hold).await.map(|()| None),
+    };
+    match gone {
+        Ok(ended) => ended.into_iter().for_each(|ended| node.spawn_on_close(ended)),
+        Err(Gone::Over | Gone::Fenced) => {}
+        Err(Gone::Store(error)) => tracing::warn!(%error, "could not let go a session"),
+    }
+    // Only now the presence goes: whoever waits for this receiver to go must find the session gone with it.
 }
 
 /// Makes a mailbox follow what its session is subscribed to, and nothing else.
