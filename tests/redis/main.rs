@@ -2,7 +2,10 @@
 
 mod costs;
 mod faults;
+mod foreign;
+mod frozen;
 mod harness;
+mod ids;
 mod places;
 mod program;
 mod proxy;

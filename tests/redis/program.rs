@@ -14,7 +14,7 @@ use crate::server::until;
 pub(crate) struct Program {
     child: Mutex<Child>,
     log: Arc<Mutex<String>>,
-    address: mpsc::Receiver<SocketAddr>,
+    address: Mutex<mpsc::Receiver<SocketAddr>>,
     listening: std::sync::OnceLock<SocketAddr>,
 }
 
@@ -67,6 +67,7 @@ impl Program {
                 }
             }
         });
+        let address = Mutex::new(address);
         Self { child: Mutex::new(child), log, address, listening: std::sync::OnceLock::new() }
     }
 
@@ -99,7 +100,8 @@ impl Program {
 
     pub(crate) fn address(&self) -> SocketAddr {
         *self.listening.get_or_init(|| {
-            self.address.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it listens:\n{}", self.log()))
+            let announced = self.address.lock().unwrap_or_else(PoisonError::into_inner);
+            announced.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it listens:\n{}", self.log()))
         })
     }
 

@@ -192,6 +192,22 @@ impl Inner {
         read_position("head", self.runner.run(keys.slot, &script::HEAD, command).await?)
     }
 
+    /// Where a channel stands whose entries are heard from now on. Where something foreign stands in its place, no cursor
+    /// can be served: it is given a place that none has, so that each is told of a gap.
+    pub(super) async fn head_to_follow(&self, channel: &ChannelName) -> Result<Position, StoreError> {
+        let keys = self.keys.channel(channel);
+        let command = |link: &Link| Self::head_command(&keys, link);
+        match self.runner.run(keys.slot, &script::HEAD, command).await {
+            Err(Failure::Denied(error))
+                if error.reason.contains("FOREIGN") || error.reason.contains("WRONGTYPE") =>
+            {
+                tracing::error!(%channel, %error, "what stands in a channel's place is none of sockhop: it is left alone");
+                Ok(Position { epoch: Epoch::random(), seq: 0 })
+            }
+            answer => read_position("head", answer?),
+        }
+    }
+
     /// The place behind which the newest entries are kept, `most` of them or all that there are.
     pub(super) async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError> {
         let keys = self.keys.channel(channel);

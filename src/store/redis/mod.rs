@@ -424,7 +424,7 @@ impl Store for RedisStore {
             let topic = Topic::Channel(channel.clone());
             inner.subscriptions.add(&keys.inbox, keys.slot, topic, inner.runner.patience).await?;
             // Only now: what is published from here on is heard.
-            inner.head(channel).await
+            inner.head_to_follow(channel).await
         };
         let followed = follow.await;
         if followed.is_err() {
