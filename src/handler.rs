@@ -82,7 +82,7 @@ impl<H: Handler> AnyHandler for H {
 }
 
 /// One call, whose panic ends the session and not the server. `call` makes the call: making it may panic, too.
-async fn guard(session: &Session, call: impl Future<Output = ()>) {
+pub(crate) async fn guard(session: &Session, call: impl Future<Output = ()>) {
     if AssertUnwindSafe(call).catch_unwind().await.is_err() {
         session.end_after_panic().await;
     }

@@ -42,6 +42,8 @@
 //! | 4506 | the session that was to be resumed is gone: see [`ServiceBuilder::resume`] |
 //! | 4507 | a later attempt of the same client has resumed the session |
 //! | 4508 | the session id is neither an ordinary one nor one that can be resumed |
+//! | 4510 | a STOMP client got an ERROR frame that says why |
+//! | 4512 | a STOMP client promised heart-beats and was silent |
 
 mod handler;
 mod hub;
@@ -54,6 +56,7 @@ pub mod server;
 mod service;
 pub mod services;
 mod session;
+pub mod stomp;
 pub mod store;
 
 pub use handler::Handler;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use sockhop_transports::{
     Attached, Body, ClientRequest, CloseReason, MessageIn, Options, Origins, Sessions, SockJs, Texts, Transport,
     Unavailable, Unwritten,
@@ -96,18 +96,7 @@ impl std::fmt::Debug for ServiceBuilder {
 impl Service {
     /// A service below `prefix` (`/echo`; empty for the root), whose sessions `handler` handles.
     pub fn builder(prefix: impl Into<String>, handler: impl Handler) -> ServiceBuilder {
-        ServiceBuilder {
-            prefix: prefix.into(),
-            handler: Arc::new(handler),
-            render: None,
-            transports: Options::default(),
-            unread_limit: 1024 * 1024,
-            max_subscriptions: 1000,
-            max_messages_per_second: None,
-            disconnect_delay: Duration::from_secs(5),
-            resume: None,
-            kept_headers: DEFAULT_HEADERS.to_vec(),
-        }
+        ServiceBuilder::of_parts(prefix.into(), Arc::new(handler), None)
     }
 
     /// The prefix, without a slash at its end.
@@ -194,6 +183,30 @@ impl ServiceBuilder {
     /// The longest time that a session can wait to be resumed: 30 minutes.
     // The heads of its channels must outlive it.
     pub const LONGEST_RESUME: Duration = Duration::from_secs(30 * 60);
+
+    /// A service from a handler, and from the way in which entries of tagged feeds are rendered.
+    pub(crate) fn of_parts(prefix: String, handler: Arc<dyn AnyHandler>, render: Option<Arc<dyn Render>>) -> Self {
+        Self {
+            prefix,
+            handler,
+            render,
+            transports: Options::default(),
+            unread_limit: 1024 * 1024,
+            max_subscriptions: 1000,
+            max_messages_per_second: None,
+            disconnect_delay: Duration::from_secs(5),
+            resume: None,
+            kept_headers: DEFAULT_HEADERS.to_vec(),
+        }
+    }
+
+    /// The WebSocket subprotocols that are spoken, the preferred first. Raw WebSockets that send binary messages have
+    /// them taken as text.
+    pub(crate) fn subprotocols(mut self, names: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.transports.subprotocols = names.into_iter().collect();
+        self.transports.binary_text = true;
+        self
+    }
 
     /// Silence after which a client gets a heartbeat. Default 25 s; above 30 s jsonp clients give up.
     #[must_use]

@@ -12,9 +12,11 @@ mod reader;
 mod socket;
 mod unconfirmed;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, Message};
@@ -32,10 +34,10 @@ use self::outbox::Outbox;
 use self::socket::Local;
 use crate::handler::Call;
 use crate::id::ChannelName;
-use crate::node::NodeInner;
+use crate::node::{Node, NodeInner};
 use crate::request::RequestInfo;
 use crate::service::ServiceState;
-use crate::store::{Feed, Gone, Origin, Position, Push, SessionRef, Store, StoreError, SubscribeError};
+use crate::store::{Feed, Gone, Origin, Position, Push, SessionRef, Store, StoreError, SubscribeError, Terms};
 
 /// One conversation with one client, as its handler sees it. Cloning is cheap, and a clone may be kept: once the
 /// session is over, its methods say so.
@@ -68,6 +70,8 @@ struct Inner {
     session: SessionRef,
     place: Place,
     attributes: Mutex<BTreeMap<String, String>>,
+    /// What the service's own code keeps of the session between calls, where the session is in memory.
+    memory: Mutex<Option<Box<dyn Any + Send>>>,
     /// Ended through this handle: the handler call under way hands in nothing more.
     over: AtomicBool,
 }
@@ -130,6 +134,7 @@ impl Session {
             session,
             place,
             attributes: Mutex::new(attributes),
+            memory: Mutex::new(None),
             over: AtomicBool::new(false),
         }))
     }
@@ -327,6 +332,42 @@ impl Session {
             None => attributes.remove(name),
         };
         Ok(())
+    }
+
+    /// All attributes, as [`attribute`](Self::attribute) gives each.
+    pub(crate) fn all_attributes(&self) -> BTreeMap<String, String> {
+        self.attributes().clone()
+    }
+
+    /// The node that the call runs on.
+    pub(crate) fn node(&self) -> Node {
+        Node { inner: Arc::clone(&self.0.node) }
+    }
+
+    /// Whether the session lives in this process's memory alone.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.0.place, Place::Here(_))
+    }
+
+    /// Where a service's own code keeps what it knows of a session in memory.
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes an attribute with the end of the call under way: all that a call changes is written down together with
+    /// what it has sent. Not counted among the application's attributes.
+    pub(crate) fn keep_attribute(&self, name: &str, value: Option<String>) {
+        if let Place::Store(outbox) = &self.0.place {
+            outbox.keep(|kept| kept.attributes.push((name.to_owned(), value)));
+        }
+    }
+
+    /// What holds from the end of the call under way on: for receivers, and for how long the client may be silent.
+    pub(crate) fn keep_terms(&self, terms: Terms, patience: Option<Duration>) {
+        match &self.0.place {
+            Place::Here(local) => local.set_terms(terms, patience),
+            Place::Store(outbox) => outbox.keep(|kept| kept.terms = Some(terms)),
+        }
     }
 
     /// The handler, at work.

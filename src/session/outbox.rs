@@ -88,6 +88,11 @@ impl Outbox {
         !state.frames.is_empty()
     }
 
+    /// Changes what is written down with the call's end.
+    pub(super) fn keep(&self, change: impl FnOnce(&mut Kept)) {
+        change(&mut self.lock().kept);
+    }
+
     /// The call is over: what is left of it, and what it changed. What is sent from now on goes to the store at once.
     pub(super) async fn end(&self) -> (Vec<Message>, Kept) {
         let _flushing = self.flushing.lock().await;

@@ -84,6 +84,11 @@ impl Local {
         self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What holds from now on, and how long the client may be silent.
+    pub(super) fn set_terms(&self, terms: Terms, patience: Option<Duration>) {
+        *self.terms() = Some(Box::new(LocalTerms { terms, patience, heard: Instant::now() }));
+    }
+
     /// Counts messages of the running second; false if they are too many.
     fn admit(&self, count: usize, most: Option<u32>) -> bool {
         let Some(most) = most else { return true };
@@ -263,6 +268,51 @@ mod tests {
             let Next::Frame(frame) = next(socket).await else { panic!("a frame") };
             assert_eq!(frame.encode().as_ptr(), encoded, "the very bytes that were encoded");
         }
+    }
+
+    #[tokio::test]
+    async fn a_stomp_message_is_encoded_once_for_each_subscription_id() {
+        let node = Node::new();
+        let service = crate::stomp::Stomp::new().service("/ws").build(&node);
+        let mut sockets = Vec::new();
+        for number in 0..100 {
+            let mut socket = service.open_socket();
+            let id = number % 2;
+            let frames = format!(
+                "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:sub-{id}\ndestination:/topic/a\nreceipt:r\n\n\0"
+            );
+            socket.message_in([frames].into_iter().collect()).await;
+            assert!(matches!(next(&mut socket).await, Next::Frame(Frame::Messages(_))), "connected and receipted");
+            sockets.push(socket);
+        }
+        crate::stomp::Broker::new(&node).send("/topic/a", "to all").await.unwrap();
+        let mut encoded = Vec::new();
+        for socket in &mut sockets {
+            let Next::Frame(frame) = next(socket).await else { panic!("a frame") };
+            encoded.push(frame.encode());
+        }
+        for pair in encoded.chunks(2) {
+            assert_eq!(pair[0].as_ptr(), encoded[0].as_ptr(), "the very bytes that were encoded");
+            assert_eq!(pair[1].as_ptr(), encoded[1].as_ptr(), "the very bytes that were encoded");
+        }
+        assert_ne!(encoded[0], encoded[1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stomp_client_that_breaks_its_promise_of_heart_beats_is_ended_and_one_that_keeps_it_is_not() {
+        let service = crate::stomp::Stomp::new().service("/ws").build(&Node::new());
+        let mut socket = service.open_socket();
+        let connect = "CONNECT\naccept-version:1.2\nheart-beat:40000,0\n\n\0".to_owned();
+        socket.message_in([connect].into_iter().collect()).await;
+        assert!(matches!(next(&mut socket).await, Next::Frame(Frame::Messages(_))));
+        for _ in 0..3 {
+            let silent = tokio::time::timeout(Duration::from_secs(119), next(&mut socket)).await;
+            assert!(silent.is_err(), "within its promise, thrice over");
+            socket.message_in(["\n".to_owned()].into_iter().collect()).await;
+        }
+        let end = tokio::time::timeout(Duration::from_secs(121), next(&mut socket)).await.unwrap();
+        assert_eq!(end, Next::Frame(Frame::Close(CloseReason::SILENT)));
+        socket.ended(SocketEnd::Closed(CloseReason::SILENT)).await;
     }
 
     #[tokio::test(start_paused = true)]

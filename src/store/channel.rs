@@ -35,6 +35,28 @@ impl fmt::Display for Position {
     }
 }
 
+/// A text is no position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no position")]
+pub struct InvalidPosition(String);
+
+impl std::str::FromStr for Position {
+    type Err = InvalidPosition;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidPosition(text.chars().take(40).collect());
+        let (epoch, seq) = text.split_once('-').ok_or_else(invalid)?;
+        let hex = epoch.len() <= 16 && epoch.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits = seq.bytes().all(|byte| byte.is_ascii_digit());
+        match (u64::from_str_radix(epoch, 16), seq.parse()) {
+            // Seqs have six bytes in stores.
+            (Ok(epoch), Ok(seq)) if hex && digits && seq < 1 << 48 => Ok(Self { epoch: Epoch(epoch), seq }),
+            _ => Err(invalid()),
+        }
+    }
+}
+
 impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Position({self})")

@@ -18,7 +18,9 @@ use std::sync::Weak;
 use async_trait::async_trait;
 
 pub use self::redis::{InvalidAuthorities, InvalidStoreUrl, RedisStore, RedisStoreBuilder};
-pub use channel::{Batch, Entry, Epoch, Position, Publish, PublishError, Published, Retention, Slice};
+pub use channel::{
+    Batch, Entry, Epoch, InvalidPosition, Position, Publish, PublishError, Published, Retention, Slice,
+};
 pub use memory::MemoryStore;
 pub use session::{
     Attach, Attached, Attempt, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Intent, Kept, Origin, Own,

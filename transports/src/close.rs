@@ -66,6 +66,8 @@ impl CloseReason {
     pub const TOO_MANY_MESSAGES: Self = Self::known(4502, "Too many messages");
     /// The session's place in a channel is older than what the channel keeps: 4504.
     pub const MISSED_MESSAGES: Self = Self::known(4504, "Messages were missed");
+    /// A STOMP client did what it must not, and got an ERROR frame: 4510.
+    pub const STOMP_ERROR: Self = Self::known(4510, "STOMP error");
     /// What the client showed as its right to be here has expired: 4511.
     pub const EXPIRED: Self = Self::known(4511, "Authorization has expired");
     /// The client promised signs of life and was silent: 4512.

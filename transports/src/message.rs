@@ -71,6 +71,32 @@ impl Message {
             .then(|| Self(Arc::new(Encoded { frame, forms: OnceLock::new() })))
     }
 
+    /// A message whose text is `before`, then that of `middle`, then `after`. What is quoted already is not quoted
+    /// again.
+    ///
+    /// ```
+    /// use sockhop_transports::Message;
+    ///
+    /// let joined = Message::joined("<", &Message::new("a\"b"), "\0");
+    /// assert_eq!(joined, Message::new("<a\"b\0"));
+    /// ```
+    #[must_use]
+    pub fn joined(before: &str, middle: &Self, after: &str) -> Self {
+        let middle = &middle.quoted()[1..];
+        let mut frame = Vec::with_capacity(before.len() + middle.len() + after.len() + 16);
+        frame.extend_from_slice(HEAD);
+        quote_into(&mut frame, before);
+        // Its closing quote: the text goes on.
+        frame.pop();
+        frame.extend_from_slice(middle);
+        frame.pop();
+        let joint = frame.len();
+        quote_into(&mut frame, after);
+        frame.remove(joint);
+        frame.extend_from_slice(TAIL);
+        Self(Arc::new(Encoded { frame: frame.into(), forms: OnceLock::new() }))
+    }
+
     /// The frame `a["…"]`.
     #[must_use]
     pub fn frame(&self) -> Bytes {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 /// Which page origins may talk to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
@@ -42,6 +44,12 @@ pub struct Options {
     pub iframe_client_url: String,
     /// Initial read buffer of a WebSocket in bytes, held while it is open. Default 4 KiB.
     pub websocket_buffer: usize,
+    /// WebSocket subprotocols that are spoken here, the preferred first. A client that asks for some and offers none
+    /// of these gets a connection without one, which browsers then refuse. Default: none.
+    pub subprotocols: Vec<HeaderValue>,
+    /// Whether a raw WebSocket's binary messages are taken as text where they are UTF-8. Default false: they end the
+    /// connection.
+    pub binary_text: bool,
     /// The header by which a balancer names a request, kept when it repeats the request on another node; `None`
     /// where there is none, or clients could forge it. Default `None`.
     pub request_id_header: Option<http::HeaderName>,
@@ -61,6 +69,8 @@ impl Default for Options {
             origins: Origins::Any,
             iframe_client_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js".to_owned(),
             websocket_buffer: 4 * 1024,
+            subprotocols: Vec::new(),
+            binary_text: false,
             request_id_header: None,
         }
     }

@@ -237,6 +237,7 @@ impl<S: Sessions> SockJs<S> {
             let text = "This connection cannot be upgraded.";
             return failure(StatusCode::BAD_REQUEST, text, HeaderMap::new());
         };
+        let subprotocol = upgrade::subprotocol(&request.head.headers, &self.shared.options.subprotocols);
         let socket = match self.sessions().connect(request) {
             Ok(socket) => socket,
             Err(reason) => return unavailable(reason, HeaderMap::new()),
@@ -250,7 +251,7 @@ impl<S: Sessions> SockJs<S> {
                 Err(error) => tracing::debug!(%error, "upgrade failed"),
             }
         });
-        upgrade::switching(accept)
+        upgrade::switching(accept, subprotocol)
     }
 }
 

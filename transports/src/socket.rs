@@ -66,6 +66,7 @@ struct Connection<IO, S, F> {
     pulse: Pulse,
     heartbeat: Duration,
     pong_timeout: Duration,
+    binary_text: bool,
     framing: std::marker::PhantomData<F>,
 }
 
@@ -139,6 +140,7 @@ where
             pulse: Pulse::new(options.heartbeat),
             heartbeat: options.heartbeat,
             pong_timeout: options.pong_timeout,
+            binary_text: options.binary_text,
             framing: std::marker::PhantomData,
         }
     }
@@ -218,6 +220,7 @@ where
                 Ok(messages) => self.turn = Some(self.socket.message_in(messages)),
                 Err(reason) => return Some(End::Violation(CloseCode::from(reason.code()), reason)),
             },
+            Wire::Binary(bytes) if self.binary_text && !F::FRAMED => return self.binary(&bytes),
             Wire::Binary(_) => {
                 return Some(End::Violation(CloseCode::Unsupported, CloseReason::BROKEN_FRAMING));
             }
@@ -232,6 +235,22 @@ where
             Wire::Frame(_) => {}
         }
         None
+    }
+
+    /// A binary message that stands for a text.
+    fn binary(&mut self, bytes: &[u8]) -> Option<End> {
+        let decoded = match std::str::from_utf8(bytes) {
+            Ok(text) => F::decode(text),
+            Err(_) => return Some(End::Violation(CloseCode::Invalid, CloseReason::BROKEN_FRAMING)),
+        };
+        match decoded {
+            Ok(messages) if messages.is_empty() => None,
+            Ok(messages) => {
+                self.turn = Some(self.socket.message_in(messages));
+                None
+            }
+            Err(reason) => Some(End::Violation(CloseCode::from(reason.code()), reason)),
+        }
     }
 
     /// Writes what the session has for the client, until it has no more or the client does not read.

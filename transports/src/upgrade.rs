@@ -1,7 +1,7 @@
 //! The opening handshake of a WebSocket: RFC 6455, section 4.2.
 
 use headers::{Connection, HeaderMapExt, SecWebsocketAccept, SecWebsocketKey, SecWebsocketVersion, Upgrade};
-use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
@@ -45,14 +45,25 @@ fn is_nonce(key: &[u8]) -> bool {
     matches!(key.split_at_checked(22), Some((digits, b"==")) if digits.iter().all(digit))
 }
 
+/// The first of the subprotocols that are `spoken` here among those that the client offers.
+pub(crate) fn subprotocol<'a>(request: &HeaderMap, spoken: &'a [HeaderValue]) -> Option<&'a HeaderValue> {
+    let offered = request.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let names = || offered.iter().flat_map(|names| names.as_bytes().split(|byte| *byte == b','));
+    let is_offered = |spoken: &&HeaderValue| names().any(|name| name.trim_ascii() == spoken.as_bytes());
+    spoken.iter().find(is_offered)
+}
+
 /// The 101 answer.
-pub(crate) fn switching(accept: SecWebsocketAccept) -> Response<Body> {
+pub(crate) fn switching(accept: SecWebsocketAccept, subprotocol: Option<&HeaderValue>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.typed_insert(Upgrade::websocket());
     headers.typed_insert(accept);
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol.clone());
+    }
     response
 }
 
@@ -78,9 +89,25 @@ mod tests {
 
     #[test]
     fn the_accept_header_is_the_hash_of_the_key() {
-        let response = switching(accept(&with(&[])).unwrap());
+        let response = switching(accept(&with(&[])).unwrap(), None);
         assert_eq!(response.headers()["sec-websocket-accept"], "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
         assert_eq!(response.status(), 101);
+    }
+
+    #[test]
+    fn the_preferred_of_the_offered_subprotocols_is_chosen() {
+        let spoken = ["v12.stomp", "v11.stomp"].map(HeaderValue::from_static);
+        for (offered, chosen) in [
+            ("v11.stomp", Some("v11.stomp")),
+            ("v10.stomp, v11.stomp,v12.stomp", Some("v12.stomp")),
+            ("v1.stomp", None),
+            ("", None),
+        ] {
+            let found = subprotocol(&with(&[("sec-websocket-protocol", offered)]), &spoken);
+            assert_eq!(found.map(|name| name.to_str().unwrap()), chosen, "{offered}");
+        }
+        assert_eq!(subprotocol(&with(&[]), &spoken), None);
+        assert_eq!(subprotocol(&with(&[("sec-websocket-protocol", "chat")]), &[]), None);
     }
 
     #[test]

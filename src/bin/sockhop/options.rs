@@ -18,7 +18,7 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Mount a service; may be given again. Handlers: echo, broadcast
+    /// Mount a service; may be given again. Handlers: echo, broadcast, stomp
     #[arg(long = "service", env = "SOCKHOP_SERVICE", value_name = "PREFIX=HANDLER", value_delimiter = ',')]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) services: Vec<ServiceOptions>,
@@ -270,12 +270,15 @@ pub(crate) enum HandlerKind {
     Echo,
     /// Sends each message to all sessions of the service.
     Broadcast,
+    /// Speaks STOMP: see `sockhop::stomp`.
+    Stomp,
 }
 
 impl HandlerKind {
     /// The handler of that name, or what would be right.
     pub(crate) fn named(name: &str) -> Result<Self, String> {
-        Self::from_str(name, false).map_err(|_| format!("there is no handler `{name}`: use echo or broadcast"))
+        Self::from_str(name, false)
+            .map_err(|_| format!("there is no handler `{name}`: use echo, broadcast or stomp"))
     }
 }
 

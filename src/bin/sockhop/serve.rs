@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use sockhop::server::Server;
 use sockhop::services::{Amplify, Broadcast, Close, Echo, Ledger, Ticker};
+use sockhop::stomp::Stomp;
 use sockhop::store::{RedisStore, Store};
 use sockhop::{ChannelName, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -113,6 +114,7 @@ fn builder(node: &Node, handler: HandlerKind, prefix: &str) -> anyhow::Result<Se
             let channel = ChannelName::new(&format!("broadcast:{prefix}"))?;
             Service::builder(prefix, Broadcast::new(node, channel))
         }
+        HandlerKind::Stomp => Stomp::new().service(prefix),
     })
 }
 

@@ -447,7 +447,7 @@ mod tests {
             ("--heartbeat", "soon", "25s"),
             ("--response-limit", "big", "128KiB"),
             ("--service", "/chat", "PREFIX=HANDLER"),
-            ("--service", "/chat=what", "echo or broadcast"),
+            ("--service", "/chat=what", "echo, broadcast or stomp"),
             ("--log-level", "loud", "debug"),
         ] {
             let error = Flags::try_parse_from(["test", flag, value]).err().expect("wrong").to_string();

@@ -1,0 +1,121 @@
+//! Sending to STOMP destinations from the application's own code.
+
+use sockhop_stomp::Headers;
+
+use super::destination::{Target, user_channel};
+use super::entry;
+use super::refusal::Refusal;
+use crate::Node;
+use crate::store::{PublishError, Published};
+
+/// Sends messages to STOMP destinations: from a handler, or from anywhere else in the process. Cloning is cheap.
+///
+/// Whoever is subscribed gets them, on whatever node, and over whichever STOMP service.
+///
+/// ```
+/// use sockhop::Node;
+/// use sockhop::stomp::{Broker, StompMessage};
+///
+/// # tokio_test::block_on(async {
+/// let broker = Broker::new(&Node::new());
+/// broker.send("/topic/news", "hello").await.unwrap();
+/// let quote = StompMessage::new("{\"price\":7}").with("content-type", "application/json");
+/// broker.send_to_user("alice", "/queue/quotes", quote).await.unwrap();
+/// # });
+/// ```
+#[derive(Debug, Clone)]
+pub struct Broker {
+    node: Node,
+}
+
+/// A body, and the headers that go with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StompMessage {
+    pub(super) headers: Headers,
+    pub(super) body: String,
+}
+
+impl StompMessage {
+    /// A message without headers of its own.
+    #[must_use]
+    pub fn new(body: impl Into<String>) -> Self {
+        Self { headers: Headers::default(), body: body.into() }
+    }
+
+    /// The message with another header. What a MESSAGE frame has anyway, such as `destination`, is left out.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+}
+
+impl From<&str> for StompMessage {
+    fn from(body: &str) -> Self {
+        Self::new(body)
+    }
+}
+
+impl From<String> for StompMessage {
+    fn from(body: String) -> Self {
+        Self::new(body)
+    }
+}
+
+/// A message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// There is no such destination.
+    #[error("no destination to send to: {0}")]
+    Destination(String),
+    /// It was not, or perhaps not, accepted.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl From<Refusal> for BrokerError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Destination(refusal.detail)
+    }
+}
+
+impl Broker {
+    /// The destinations of a node's store.
+    #[must_use]
+    pub fn new(node: &Node) -> Self {
+        Self { node: node.clone() }
+    }
+
+    /// Sends to a destination below `/topic/`, or to a user's: `/user/NAME/queue/…`, `/user/NAME/topic/…`. Resolves when
+    /// the store has accepted the message.
+    ///
+    /// # Errors
+    /// See [`BrokerError`]. Destinations below `/app/` are the application's own.
+    pub async fn send(
+        &self,
+        destination: &str,
+        message: impl Into<StompMessage>,
+    ) -> Result<Published, BrokerError> {
+        let channel = match Target::parse(destination)? {
+            Target::Topic(channel) => channel,
+            Target::User { name, path } => user_channel(&name, &path)?,
+            Target::App => return Err(BrokerError::Destination(destination.to_owned())),
+        };
+        let message = message.into();
+        Ok(self.node.publish(&channel, entry::encode(&message.headers, &message.body, None)).await?)
+    }
+
+    /// Sends to all sessions of a user that are subscribed to `/user` and `path`, such as `/queue/quotes`.
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn send_to_user(
+        &self,
+        name: &str,
+        path: &str,
+        message: impl Into<StompMessage>,
+    ) -> Result<Published, BrokerError> {
+        self.send(&format!("/user/{}{path}", super::destination::escape(name)), message).await
+    }
+}

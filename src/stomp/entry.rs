@@ -1,0 +1,175 @@
+//! How a STOMP message is kept in a channel, and what subscribers get of it.
+//!
+//! An entry's text is the message's headers as STOMP 1.2 writes them, an empty line, and the body. For one session of a
+//! user, a line with `@` and the session stands before: no header begins so, as all have a colon.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use sockhop_stomp::{Command, Frame, Headers, Version};
+use sockhop_transports::Message;
+
+use super::tag::{AckMode, Tag};
+use crate::ChannelName;
+use crate::hub::Render;
+use crate::store::Position;
+
+/// Renders entries as MESSAGE frames.
+#[derive(Debug)]
+pub(crate) struct Frames;
+
+/// Headers of a SEND that say something to the server, and not to subscribers; and those that a MESSAGE has anyway.
+const NOT_PASSED_ON: [&str; 8] = [
+    "destination",
+    "receipt",
+    "transaction",
+    "content-length",
+    "message-id",
+    "subscription",
+    "ack",
+    "redelivered",
+];
+
+/// The entry that a message becomes, for all subscribers or for one session.
+pub(crate) fn encode(headers: &Headers, body: &str, only: Option<&str>) -> Message {
+    let mut frame = Frame::new(Command::Message).with_body(body);
+    for (name, value) in headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
+        frame.headers.push(name, value);
+    }
+    let text = frame.encode(Version::V1_2);
+    let text = text.strip_prefix("MESSAGE\n").and_then(|text| text.strip_suffix('\0')).unwrap_or_default();
+    match only {
+        None => Message::new(text),
+        Some(session) => Message::new(&format!("@{session}\n{text}")),
+    }
+}
+
+impl Render for Frames {
+    fn render(&self, tag: &str, channel: &ChannelName, at: Position, entry: &Message) -> Option<Message> {
+        let tag = Tag::parse(tag)?;
+        let head = head(&tag, &destination(channel), at);
+        // Behind the quote that begins every text.
+        let for_one = entry.quoted().get(1) == Some(&b'@');
+        if tag.version == Version::V1_2 && !for_one {
+            return Some(Message::joined(head.encode(Version::V1_2).strip_suffix("\n\0")?, entry, "\0"));
+        }
+        let mut text = entry.text();
+        if for_one {
+            let (session, rest) = text[1..].split_once('\n')?;
+            if tag.session != Some(session) {
+                return None;
+            }
+            text = rest;
+        }
+        let mut frame = head;
+        frame.body = read(text, &mut frame.headers)?;
+        Some(Message::new(&frame.encode(tag.version)))
+    }
+}
+
+/// Adds an entry's headers; its body.
+fn read(text: &str, headers: &mut Headers) -> Option<String> {
+    let mut decoder = sockhop_stomp::Decoder::new(sockhop_stomp::Limits {
+        frame: usize::MAX,
+        headers: usize::MAX,
+        head: usize::MAX - 1,
+    });
+    decoder.feed(b"MESSAGE\n");
+    decoder.feed(text.as_bytes());
+    decoder.feed(b"\0");
+    match decoder.next() {
+        Ok(Some(sockhop_stomp::Incoming::Frame(frame))) => {
+            frame.headers.iter().for_each(|(name, value)| headers.push(name, value));
+            Some(frame.body)
+        }
+        _ => None,
+    }
+}
+
+/// The part of a MESSAGE that is the subscription's.
+fn head(tag: &Tag<'_>, destination: &str, at: Position) -> Frame {
+    let id = at.to_string();
+    let mut frame = Frame::new(Command::Message);
+    if !(tag.version == Version::V1_0 && tag.id == destination) {
+        frame.headers.push("subscription", tag.id);
+    }
+    frame.headers.push("message-id", id.as_str());
+    if tag.ack != AckMode::Auto && tag.version == Version::V1_2 {
+        let mut ack = String::with_capacity(id.len() + tag.id.len() + 1);
+        let _ = write!(ack, "{id} {}", tag.id);
+        frame.headers.push("ack", ack);
+    }
+    frame.headers.push("destination", destination);
+    frame
+}
+
+/// The destination that a channel's subscribers know: of a user's, without the name.
+fn destination(channel: &ChannelName) -> Cow<'_, str> {
+    let name = channel.as_str();
+    let whose = name.strip_prefix("/user/").or_else(|| name.strip_prefix("/session/"));
+    match whose.and_then(|rest| rest.split_once('/')) {
+        Some((_, path)) => format!("/user/{path}").into(),
+        None => name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Epoch;
+
+    const AT: Position = Position { epoch: Epoch(0xab), seq: 7 };
+
+    fn rendered(version: Version, channel: &str, session: Option<&str>, entry: &Message) -> Option<String> {
+        let tag = Tag { version, ack: AckMode::Auto, session, id: "sub:0" }.text();
+        let channel = ChannelName::new(channel).unwrap();
+        Frames.render(&tag, &channel, AT, entry).map(|message| message.text().to_owned())
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        pairs.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_message_carries_what_was_sent_and_where_it_stands() {
+        let sent =
+            headers(&[("destination", "/topic/a"), ("receipt", "r"), ("a", "b:c\\d"), ("content-length", "2")]);
+        let entry = encode(&sent, "hé\0", None);
+        for (version, id, value) in [
+            (Version::V1_2, "sub\\c0", "b\\cc\\\\d"),
+            (Version::V1_1, "sub\\c0", "b\\cc\\\\d"),
+            (Version::V1_0, "sub:0", "b:c\\d"),
+        ] {
+            let text = rendered(version, "/topic/a", None, &entry).unwrap();
+            let expected = format!(
+                "MESSAGE\nsubscription:{id}\nmessage-id:ab-7\ndestination:/topic/a\na:{value}\ncontent-length:4\n\nhé\0\0"
+            );
+            assert_eq!(text, expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_message_for_one_session_of_a_user_is_for_no_other() {
+        let entry = encode(&headers(&[("a", "b")]), "x", Some("5e55"));
+        let channel = "/user/a%2Fb/queue/x";
+        assert_eq!(rendered(Version::V1_2, channel, Some("0"), &entry), None);
+        assert_eq!(rendered(Version::V1_2, channel, None, &entry), None);
+        let text = rendered(Version::V1_2, channel, Some("5e55"), &entry).unwrap();
+        assert!(text.contains("\ndestination:/user/queue/x\na:b\n") && text.ends_with("\n\nx\0"), "{text:?}");
+    }
+
+    #[test]
+    fn only_clients_that_acknowledge_are_told_by_what_name() {
+        let entry = encode(&Headers::default(), "", None);
+        let channel = ChannelName::new("/topic/a").unwrap();
+        for (version, ack, told) in [
+            (Version::V1_2, AckMode::Client, true),
+            (Version::V1_2, AckMode::Auto, false),
+            (Version::V1_1, AckMode::Client, false),
+        ] {
+            let tag = Tag { version, ack, session: None, id: "s" }.text();
+            let text = Frames.render(&tag, &channel, AT, &entry).unwrap().text().to_owned();
+            assert_eq!(text.contains("\nack:ab-7 s\n"), told, "{text:?}");
+        }
+    }
+}

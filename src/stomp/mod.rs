@@ -1,0 +1,128 @@
+//! STOMP 1.0, 1.1 and 1.2 over every transport: the messaging that frontends of Spring and of RabbitMQ speak.
+//!
+//! A STOMP service is a SockJS service whose messages are STOMP frames. Clients connect with sockjs-client at its prefix,
+//! or with a plain WebSocket at `…/websocket`.
+//!
+//! ```
+//! use sockhop::Node;
+//! use sockhop::stomp::{Broker, Stomp};
+//!
+//! # tokio_test::block_on(async {
+//! let node = Node::new();
+//! let service = Stomp::new().service("/ws").build(&node);
+//! // From anywhere in the application:
+//! Broker::new(&node).send("/topic/news", "hello").await.unwrap();
+//! # let _ = service;
+//! # });
+//! ```
+//!
+//! # Destinations
+//! | destination | who gets it |
+//! | --- | --- |
+//! | `/topic/…` | each subscriber |
+//! | `/user/NAME/queue/…`, `/user/NAME/topic/…` | every session of the user that is subscribed to `/user/queue/…`, `/user/topic/…` |
+//!
+//! A destination is a channel of the node's store: its messages are kept for a while, have positions and arrive in the
+//! order in which the store accepted them, on whatever node. The `message-id` of a MESSAGE is its position: a SUBSCRIBE
+//! with the header `after: MESSAGE-ID` first gets all that came since, and one with `history: N` the newest N.
+
+mod broker;
+mod destination;
+mod entry;
+mod refusal;
+mod state;
+mod tag;
+mod turn;
+mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use sockhop_stomp::{HeartBeat, Limits, Version};
+
+pub use self::broker::{Broker, BrokerError, StompMessage};
+use crate::handler::{AnyHandler, Call, guard};
+use crate::{ServiceBuilder, Session};
+
+/// What a STOMP service does, and the way to make one.
+#[derive(Debug)]
+pub struct Stomp {
+    state: State,
+}
+
+/// What all sessions of a STOMP service share.
+#[derive(Debug)]
+struct State {
+    limits: Limits,
+    heart_beat: HeartBeat,
+    transaction_limit: usize,
+}
+
+impl Default for Stomp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stomp {
+    /// A service with the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        let ten = Duration::from_secs(10);
+        let state = State {
+            limits: Limits::default(),
+            heart_beat: HeartBeat { sends: ten, wants: ten },
+            transaction_limit: 256 * 1024,
+        };
+        Self { state }
+    }
+
+    /// Silence after which this side sends a heart-beat, and after which it would like one; zero for none. Default: 10 s
+    /// each. A client that wants fewer gets fewer. Clients on a WebSocket whose promised heart-beats stay out for three
+    /// times as long, and for 90 s at least, are closed with 4512; over HTTP the transports notice a client that is gone.
+    #[must_use]
+    pub fn heart_beat(mut self, sends: Duration, wants: Duration) -> Self {
+        self.state.heart_beat = HeartBeat { sends, wants };
+        self
+    }
+
+    /// Bytes of one frame of a client. Default 64 KiB. A longer one is an error.
+    #[must_use]
+    pub fn frame_limit(mut self, bytes: usize) -> Self {
+        self.state.limits.frame = bytes;
+        self
+    }
+
+    /// Bytes of frames that may wait in a session's open transactions. Default 256 KiB. More are an error.
+    #[must_use]
+    pub fn transaction_limit(mut self, bytes: usize) -> Self {
+        self.state.transaction_limit = bytes;
+        self
+    }
+
+    /// A service below `prefix`, such as `/ws`, whose other options can be set before it is built.
+    #[must_use]
+    pub fn service(self, prefix: impl Into<String>) -> ServiceBuilder {
+        let subprotocols = Version::ALL.iter().rev().map(|version| version.subprotocol());
+        ServiceBuilder::of_parts(prefix.into(), Arc::new(self.state), Some(Arc::new(entry::Frames)))
+            .subprotocols(subprotocols.map(HeaderValue::from_static))
+            .max_subscriptions(MOST_SUBSCRIPTIONS)
+    }
+}
+
+/// Subscriptions that a session may have, unless its service says otherwise.
+const MOST_SUBSCRIPTIONS: usize = 200;
+
+impl AnyHandler for State {
+    fn run(self: Arc<Self>, session: Session, call: Call) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match call {
+                // A session begins with its CONNECT, and of its end nobody needs to be told.
+                Call::Open | Call::Close(_) => {}
+                Call::Messages(texts) => guard(&session, turn::handle(&self, &session, texts)).await,
+            }
+        })
+    }
+}

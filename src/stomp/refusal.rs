@@ -1,0 +1,93 @@
+//! Why a frame is refused: what the client reads in its ERROR frame.
+
+use sockhop_stomp::{Command, DecodeError, Frame};
+
+use crate::store::{PublishError, StoreError, SubscribeError};
+
+/// A frame is refused, and the connection with it: STOMP has no smaller answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// One line.
+    pub(crate) message: String,
+    /// What would be right.
+    pub(crate) detail: String,
+    /// Headers beside the message.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+/// The ways to refuse, each with its text. docs/spring.md lists them.
+impl Refusal {
+    pub(crate) fn new(message: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { message: message.into(), detail: detail.into(), headers: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn missing(header: &str, command: Command) -> Self {
+        Self::new(format!("missing header: {header}"), format!("A {command} frame needs the header {header}."))
+    }
+
+    pub(crate) fn invalid(header: &str, why: impl Into<String>) -> Self {
+        Self::new(format!("invalid header: {header}"), why)
+    }
+
+    /// The ERROR frame.
+    pub(crate) fn frame(&self, receipt: Option<&str>) -> Frame {
+        let mut frame = Frame::new(Command::Error).with("message", self.message.as_str());
+        if let Some(receipt) = receipt {
+            frame = frame.with("receipt-id", receipt);
+        }
+        for (name, value) in &self.headers {
+            frame = frame.with(*name, value.as_str());
+        }
+        if self.detail.is_empty() {
+            return frame;
+        }
+        frame.with("content-type", "text/plain").with_body(self.detail.as_str())
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Self::new("malformed frame", format!("{error}."))
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "a STOMP frame could not be handled");
+        Self::new("unavailable", "The server's store cannot be reached. Connect again.")
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        tracing::warn!(%error, "a STOMP message could not be published");
+        match error {
+            PublishError::Refused(_) => Self::new("not accepted", "The message was not accepted."),
+            PublishError::Unknown(_) => {
+                Self::new("outcome unknown", "The message may or may not have been accepted.")
+            }
+        }
+    }
+}
+
+impl From<SubscribeError> for Refusal {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::TooMany(most) => {
+                Self::new("too many subscriptions", format!("A session may have {most} subscriptions."))
+            }
+            SubscribeError::Store(error) => error.into(),
+            SubscribeError::Over => Self::new("session over", ""),
+        }
+    }
+}
+
+/// The beginning of a client's text, for an error.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
+}

@@ -1,0 +1,265 @@
+//! What a STOMP session remembers between its calls, wherever the next one runs.
+
+use serde::{Deserialize, Serialize};
+use sockhop_stomp::{Command, Decoder, Frame, Limits, Version};
+
+use super::tag::AckMode;
+use super::users::Principal;
+use crate::Session;
+
+/// The state of one session's conversation.
+///
+/// A session in memory keeps it as it is; in a store it is attributes of the session, of which a call writes those that
+/// it changes, together with its end.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) phase: Phase,
+    pub(super) decoder: Decoder,
+    subscriptions: Vec<Subscribed>,
+    transactions: Vec<Transaction>,
+    /// Attributes that the call has changed.
+    changes: Vec<(String, Option<String>)>,
+    /// Whether an attribute holds half a frame.
+    half_is_kept: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// CONNECT has yet to come.
+    Fresh,
+    Connected(Box<Connected>),
+    /// Nothing more is taken.
+    Over,
+}
+
+/// What CONNECT has settled.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Connected {
+    pub(super) version: Version,
+    pub(super) user: Option<Principal>,
+}
+
+/// A client's subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subscribed {
+    pub(super) id: Box<str>,
+    pub(super) destination: Box<str>,
+    pub(super) ack: AckMode,
+}
+
+/// Frames that wait for their COMMIT.
+#[derive(Debug)]
+struct Transaction {
+    name: String,
+    frames: Vec<Frame>,
+    bytes: usize,
+}
+
+/// What the attribute of the connection holds.
+#[derive(Serialize, Deserialize)]
+struct StoredConnection {
+    #[serde(rename = "v")]
+    version: String,
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    user: Option<Principal>,
+}
+
+/// What the attribute of a transaction holds.
+#[derive(Serialize, Deserialize)]
+struct StoredFrame(String, Vec<(String, String)>, String);
+
+/// Names of attributes, and how those begin that there are several of.
+const CONNECTION: &str = "stomp";
+const HALF: &str = "stomp.half";
+const SUBSCRIPTION: &str = "stomp.sub.";
+const TRANSACTION: &str = "stomp.tx.";
+
+/// Transactions that a session may have open.
+pub(super) const MOST_TRANSACTIONS: usize = 16;
+
+/// What a session has stored is none of this program's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the session's stored state {0:?} is not understood")]
+pub(super) struct Unreadable(String);
+
+impl Conversation {
+    fn new(limits: Limits) -> Self {
+        Self {
+            phase: Phase::Fresh,
+            decoder: Decoder::new(limits),
+            subscriptions: Vec::new(),
+            transactions: Vec::new(),
+            changes: Vec::new(),
+            half_is_kept: false,
+        }
+    }
+
+    /// The conversation of a session as the last call left it.
+    pub(super) fn load(session: &Session, limits: Limits) -> Result<Self, Unreadable> {
+        if session.is_local() {
+            let kept = session.memory().take().and_then(|kept| kept.downcast::<Self>().ok());
+            return Ok(kept.map_or_else(|| Self::new(limits), |kept| *kept));
+        }
+        let mut conversation = Self::new(limits);
+        let mut half = Vec::new();
+        for (name, value) in session.all_attributes() {
+            conversation.read(&name, value, &mut half).ok_or(Unreadable(name))?;
+        }
+        conversation.half_is_kept = !half.is_empty();
+        conversation.decoder = Decoder::resume(limits, conversation.version(), half);
+        Ok(conversation)
+    }
+
+    fn read(&mut self, name: &str, value: String, half: &mut Vec<u8>) -> Option<()> {
+        if name == CONNECTION {
+            let stored: StoredConnection = serde_json::from_str(&value).ok()?;
+            let version = Version::from_number(&stored.version)?;
+            self.phase = Phase::Connected(Box::new(Connected { version, user: stored.user }));
+        } else if name == HALF {
+            *half = value.into_bytes();
+        } else if let Some(id) = name.strip_prefix(SUBSCRIPTION) {
+            let (ack, destination) = value.split_once(' ')?;
+            let ack = AckMode::parse(Some(ack))?;
+            self.subscriptions.push(Subscribed { id: id.into(), destination: destination.into(), ack });
+        } else if let Some(name) = name.strip_prefix(TRANSACTION) {
+            let stored: Vec<StoredFrame> = serde_json::from_str(&value).ok()?;
+            let frames = stored.into_iter().map(StoredFrame::into_frame).collect::<Option<Vec<_>>>()?;
+            let bytes = frames.iter().map(weight).sum();
+            self.transactions.push(Transaction { name: name.to_owned(), frames, bytes });
+        }
+        Some(())
+    }
+
+    /// Hands the conversation back to its session, to be kept with the end of the call.
+    pub(super) fn save(mut self, session: &Session) {
+        if session.is_local() {
+            self.changes = Vec::new();
+            *session.memory() = Some(Box::new(self));
+            return;
+        }
+        let half = String::from_utf8_lossy(self.decoder.rest()).into_owned();
+        if self.half_is_kept || !half.is_empty() {
+            self.changes.push((HALF.to_owned(), (!half.is_empty()).then_some(half)));
+        }
+        for (name, value) in self.changes {
+            session.keep_attribute(&name, value);
+        }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        match &self.phase {
+            Phase::Connected(connected) => connected.version,
+            Phase::Fresh | Phase::Over => Version::V1_2,
+        }
+    }
+
+    pub(super) fn user(&self) -> Option<&Principal> {
+        match &self.phase {
+            Phase::Connected(connected) => connected.user.as_ref(),
+            Phase::Fresh | Phase::Over => None,
+        }
+    }
+
+    pub(super) fn connect(&mut self, connected: Connected) {
+        self.decoder.set_version(connected.version);
+        let stored =
+            StoredConnection { version: connected.version.number().to_owned(), user: connected.user.clone() };
+        self.changes.push((CONNECTION.to_owned(), serde_json::to_string(&stored).ok()));
+        self.phase = Phase::Connected(Box::new(connected));
+    }
+
+    pub(super) fn subscription(&self, id: &str) -> Option<&Subscribed> {
+        self.subscriptions.iter().find(|known| *known.id == *id)
+    }
+
+    pub(super) fn subscribe(&mut self, subscribed: Subscribed) {
+        let ack = match subscribed.ack {
+            AckMode::Auto => "auto",
+            AckMode::Client => "client",
+            AckMode::ClientIndividual => "client-individual",
+        };
+        let value = format!("{ack} {}", subscribed.destination);
+        self.changes.push((format!("{SUBSCRIPTION}{}", subscribed.id), Some(value)));
+        self.subscriptions.push(subscribed);
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: &str) -> Option<Subscribed> {
+        let at = self.subscriptions.iter().position(|known| *known.id == *id)?;
+        self.changes.push((format!("{SUBSCRIPTION}{id}"), None));
+        Some(self.subscriptions.swap_remove(at))
+    }
+
+    /// Begins a transaction, unless there is one of this name, or there are too many.
+    pub(super) fn begin(&mut self, name: &str) -> Result<(), TransactionError> {
+        if self.transactions.iter().any(|known| known.name == name) {
+            return Err(TransactionError::Known);
+        }
+        if self.transactions.len() == MOST_TRANSACTIONS {
+            return Err(TransactionError::TooMany);
+        }
+        self.transactions.push(Transaction { name: name.to_owned(), frames: Vec::new(), bytes: 0 });
+        self.keep_transaction(self.transactions.len() - 1);
+        Ok(())
+    }
+
+    /// Puts a frame into a transaction; all of them together may have `most` bytes.
+    pub(super) fn add(&mut self, name: &str, frame: Frame, most: usize) -> Result<(), TransactionError> {
+        let at = self.find(name)?;
+        let others: usize = self.transactions.iter().map(|transaction| transaction.bytes).sum();
+        if others + weight(&frame) > most {
+            return Err(TransactionError::TooLarge);
+        }
+        self.transactions[at].bytes += weight(&frame);
+        self.transactions[at].frames.push(frame);
+        self.keep_transaction(at);
+        Ok(())
+    }
+
+    /// Ends a transaction: its frames.
+    pub(super) fn end(&mut self, name: &str) -> Result<Vec<Frame>, TransactionError> {
+        let at = self.find(name)?;
+        self.changes.push((format!("{TRANSACTION}{name}"), None));
+        Ok(self.transactions.swap_remove(at).frames)
+    }
+
+    fn find(&self, name: &str) -> Result<usize, TransactionError> {
+        self.transactions.iter().position(|known| known.name == name).ok_or(TransactionError::Unknown)
+    }
+
+    fn keep_transaction(&mut self, at: usize) {
+        let Transaction { name, frames, .. } = &self.transactions[at];
+        let name = format!("{TRANSACTION}{name}");
+        // Only the last state of a call is of use.
+        self.changes.retain(|(changed, _)| *changed != name);
+        let stored: Vec<_> = frames.iter().map(StoredFrame::of).collect();
+        self.changes.push((name, serde_json::to_string(&stored).ok()));
+    }
+}
+
+/// Why a transaction was not begun, added to or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransactionError {
+    Known,
+    Unknown,
+    TooMany,
+    TooLarge,
+}
+
+impl StoredFrame {
+    fn of(frame: &Frame) -> Self {
+        let headers = frame.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self(frame.command.name().to_owned(), headers, frame.body.clone())
+    }
+
+    fn into_frame(self) -> Option<Frame> {
+        let Self(command, headers, body) = self;
+        let command = Command::from_name(command.as_bytes())?;
+        Some(Frame { command, headers: headers.into_iter().collect(), body })
+    }
+}
+
+/// Bytes that keeping a frame costs.
+fn weight(frame: &Frame) -> usize {
+    let headers: usize = frame.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+    headers + frame.body.len() + 64
+}

@@ -1,0 +1,86 @@
+//! What the rendering of MESSAGE frames needs to know of a subscription, as the tag of its feed.
+
+use sockhop_stomp::Version;
+
+/// How a client says that it has handled messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AckMode {
+    Auto,
+    Client,
+    ClientIndividual,
+}
+
+impl AckMode {
+    pub(crate) fn parse(text: Option<&str>) -> Option<Self> {
+        match text {
+            None | Some("auto") => Some(Self::Auto),
+            Some("client") => Some(Self::Client),
+            Some("client-individual") => Some(Self::ClientIndividual),
+            Some(_) => None,
+        }
+    }
+}
+
+/// A tag, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tag<'a> {
+    pub(crate) version: Version,
+    pub(crate) ack: AckMode,
+    /// Of a user's destination: the session, since some messages are for one session of the user.
+    pub(crate) session: Option<&'a str>,
+    /// The client's name of the subscription.
+    pub(crate) id: &'a str,
+}
+
+impl<'a> Tag<'a> {
+    pub(crate) fn text(&self) -> String {
+        let version = match self.version {
+            Version::V1_0 => '0',
+            Version::V1_1 => '1',
+            Version::V1_2 => '2',
+        };
+        let ack = match self.ack {
+            AckMode::Auto => 'a',
+            AckMode::Client => 'c',
+            AckMode::ClientIndividual => 'i',
+        };
+        format!("{version}{ack}{} {}", self.session.unwrap_or_default(), self.id)
+    }
+
+    /// `None` for what is no tag: one that another version of this program wrote.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let (modes, rest) = text.split_at_checked(2)?;
+        let (session, id) = rest.split_once(' ')?;
+        let version = match modes.as_bytes()[0] {
+            b'0' => Version::V1_0,
+            b'1' => Version::V1_1,
+            b'2' => Version::V1_2,
+            _ => return None,
+        };
+        let ack = match modes.as_bytes()[1] {
+            b'a' => AckMode::Auto,
+            b'c' => AckMode::Client,
+            b'i' => AckMode::ClientIndividual,
+            _ => return None,
+        };
+        Some(Self { version, ack, session: (!session.is_empty()).then_some(session), id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_comes_back() {
+        for session in [None, Some("ab12")] {
+            for id in ["sub-0", "", "with space\nand line"] {
+                let tag = Tag { version: Version::V1_1, ack: AckMode::ClientIndividual, session, id };
+                assert_eq!(Tag::parse(&tag.text()), Some(tag));
+            }
+        }
+        for wrong in ["", "2", "2a", "9a x", "2x x", "äa x"] {
+            assert_eq!(Tag::parse(wrong), None, "{wrong}");
+        }
+    }
+}

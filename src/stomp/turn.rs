@@ -1,0 +1,364 @@
+//! One call for a client's messages: frames in, frames out.
+
+use sockhop_stomp::{Command, Frame, HeartBeat, Incoming, Version};
+use sockhop_transports::{Message, Texts};
+
+use super::State;
+use super::destination::{Source, Target, session_channel, session_text, user_channel};
+use super::entry;
+use super::refusal::{Refusal, shown};
+use super::state::{Connected, Conversation, MOST_TRANSACTIONS, Phase, Subscribed, TransactionError};
+use super::tag::{AckMode, Tag};
+use crate::store::{Feed, Position, Terms};
+use crate::{CloseReason, Session};
+
+/// A call under way.
+pub(super) struct Turn<'a> {
+    state: &'a State,
+    session: &'a Session,
+    conversation: Conversation,
+    /// What goes to the client with the call's end.
+    out: Vec<Message>,
+}
+
+/// Whether the session goes on.
+enum Flow {
+    Go,
+    End(CloseReason),
+}
+
+/// Bytes of a client's own names: of subscriptions, transactions, receipts.
+const LONGEST_NAME: usize = 256;
+
+/// Handles a client's messages: all that they lead to is written down with the call's end.
+pub(super) async fn handle(state: &State, session: &Session, texts: Texts) {
+    let conversation = match Conversation::load(session, state.limits) {
+        Ok(conversation) => conversation,
+        Err(error) => {
+            tracing::error!(%error, "a STOMP session cannot go on");
+            let _ = session.close(CloseReason::INTERNAL_ERROR).await;
+            return;
+        }
+    };
+    let mut turn = Turn { state, session, conversation, out: Vec::new() };
+    let flow = turn.run(texts).await;
+    let Turn { conversation, out, .. } = turn;
+    conversation.save(session);
+    if !out.is_empty() {
+        // Fails only if the session is over, or will be.
+        let _ = session.send_all(out).await;
+    }
+    if let Flow::End(reason) = flow
+        && let Err(error) = session.close(reason).await
+    {
+        tracing::warn!(%error, "could not close a STOMP session");
+    }
+}
+
+impl Turn<'_> {
+    async fn run(&mut self, texts: Texts) -> Flow {
+        for text in texts {
+            if matches!(self.conversation.phase, Phase::Over) {
+                break;
+            }
+            self.conversation.decoder.feed(text.as_bytes());
+            loop {
+                match self.conversation.decoder.next() {
+                    Ok(None) => break,
+                    Ok(Some(Incoming::HeartBeat)) => {}
+                    Ok(Some(Incoming::Frame(frame))) => {
+                        if let Flow::End(reason) = self.frame(frame).await {
+                            self.conversation.phase = Phase::Over;
+                            return Flow::End(reason);
+                        }
+                        // Many frames in one request must not keep a thread from everybody else.
+                        tokio::task::consume_budget().await;
+                    }
+                    Err(error) => return self.refuse(&error.into(), None),
+                }
+            }
+        }
+        Flow::Go
+    }
+
+    /// One frame, and its receipt.
+    async fn frame(&mut self, frame: Frame) -> Flow {
+        let receipt = frame.headers.get("receipt").map(str::to_owned);
+        if receipt.as_ref().is_some_and(|receipt| receipt.len() > LONGEST_NAME) {
+            let refusal = Refusal::invalid("receipt", format!("It is longer than {LONGEST_NAME} bytes."));
+            return self.refuse(&refusal, None);
+        }
+        let command = frame.command;
+        match self.apply(frame).await {
+            Ok(()) => {}
+            Err(refusal) => return self.refuse(&refusal, receipt.as_deref()),
+        }
+        if let Some(receipt) = receipt.filter(|_| !matches!(command, Command::Connect | Command::Stomp)) {
+            self.send(&Frame::new(Command::Receipt).with("receipt-id", receipt));
+        }
+        if command == Command::Disconnect { Flow::End(CloseReason::NORMAL) } else { Flow::Go }
+    }
+
+    fn send(&mut self, frame: &Frame) {
+        self.out.push(Message::new(&frame.encode(self.conversation.version())));
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, receipt: Option<&str>) -> Flow {
+        tracing::debug!(
+            session = ?self.session.identity(), message = refusal.message, detail = refusal.detail, "a STOMP frame is refused"
+        );
+        let frame = refusal.frame(receipt);
+        let version = match self.conversation.phase {
+            Phase::Connected(_) => self.conversation.version(),
+            // What the client speaks is not known: it may not know of escapes.
+            Phase::Fresh | Phase::Over => Version::V1_0,
+        };
+        self.out.push(Message::new(&frame.encode(version)));
+        self.conversation.phase = Phase::Over;
+        Flow::End(CloseReason::STOMP_ERROR)
+    }
+
+    async fn apply(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let is_connect = matches!(frame.command, Command::Connect | Command::Stomp);
+        match &self.conversation.phase {
+            Phase::Fresh if !is_connect => {
+                let detail = format!("The first frame must be CONNECT or STOMP, not {}.", frame.command);
+                return Err(Refusal::new("not connected", detail));
+            }
+            Phase::Connected(_) if is_connect => {
+                return Err(Refusal::new("already connected", "A connection has one CONNECT frame."));
+            }
+            _ => {}
+        }
+        match frame.command {
+            Command::Connect | Command::Stomp => self.connect(&frame).await,
+            Command::Send => self.send_or_buffer(frame).await,
+            Command::Subscribe => self.subscribe(&frame).await,
+            Command::Unsubscribe => self.unsubscribe(&frame).await,
+            Command::Ack | Command::Nack => self.acknowledge(frame),
+            Command::Begin => {
+                let name = self.transaction_name(&frame)?;
+                self.conversation.begin(name).map_err(|error| refused_transaction(name, error, 0))
+            }
+            Command::Commit => self.commit(&frame).await,
+            Command::Abort => {
+                let name = self.transaction_name(&frame)?;
+                self.conversation.end(name).map(drop).map_err(|error| refused_transaction(name, error, 0))
+            }
+            Command::Disconnect => Ok(()),
+            Command::Connected | Command::Message | Command::Receipt | Command::Error => {
+                Err(Refusal::new("unexpected frame", format!("A client does not send {}.", frame.command)))
+            }
+        }
+    }
+
+    async fn connect(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        let version = Version::negotiate(frame.headers.get("accept-version")).map_err(|error| {
+            Refusal::new("unsupported version", format!("{error}.")).with("version", "1.0,1.1,1.2")
+        })?;
+        let theirs = match frame.headers.get("heart-beat") {
+            Some(value) => HeartBeat::parse(value)
+                .map_err(|error| Refusal::invalid("heart-beat", format!("{:?}: {error}.", shown(value))))?,
+            None => HeartBeat::default(),
+        };
+        let ours = self.state.heart_beat;
+        let (sends, gets) = ours.with(theirs);
+        let user = None;
+        let until = None;
+        let mut connected = Frame::new(Command::Connected)
+            .with("version", version.number())
+            .with("heart-beat", ours.to_string())
+            .with("server", concat!("sockhop/", env!("CARGO_PKG_VERSION")));
+        let user: Option<super::users::Principal> = user;
+        if let Some(user) = &user {
+            connected = connected.with("user-name", user.name());
+        }
+        self.conversation.connect(Connected { version, user });
+        // A little early: the client counts from what it got last.
+        let terms = Terms { beat: sends.map(|beat| beat - beat / 10), until };
+        let patience = gets.map(|silence| (silence * 3).max(LEAST_PATIENCE));
+        if terms != Terms::default() || patience.is_some() {
+            self.session.keep_terms(terms, patience);
+        }
+        self.send(&connected);
+        Ok(())
+    }
+
+    async fn send_or_buffer(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let destination =
+            frame.headers.get("destination").ok_or_else(|| Refusal::missing("destination", frame.command))?;
+        // Refused where it is sent, not where it is committed.
+        let target = Target::parse(destination)?;
+        match frame.headers.get("transaction").map(str::to_owned) {
+            Some(transaction) => self.buffer(&transaction, frame),
+            None => self.deliver(target, &frame).await,
+        }
+    }
+
+    fn buffer(&mut self, transaction: &str, frame: Frame) -> Result<(), Refusal> {
+        let most = self.state.transaction_limit;
+        self.conversation
+            .add(transaction, frame, most)
+            .map_err(|error| refused_transaction(transaction, error, most))
+    }
+
+    async fn deliver(&mut self, target: Target, frame: &Frame) -> Result<(), Refusal> {
+        let channel = match target {
+            Target::Topic(channel) => channel,
+            Target::User { name, path } => user_channel(&name, &path)?,
+            Target::App => {
+                return Err(Refusal::new("unknown destination", "This server has no application destinations."));
+            }
+        };
+        let entry = entry::encode(&frame.headers, &frame.body, None);
+        self.session.node().publish(&channel, entry).await?;
+        Ok(())
+    }
+
+    async fn commit(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        let name = self.transaction_name(frame)?;
+        let frames = self.conversation.end(name).map_err(|error| refused_transaction(name, error, 0))?;
+        for frame in frames {
+            if frame.command == Command::Send {
+                let target = Target::parse(frame.headers.get("destination").unwrap_or_default())?;
+                self.deliver(target, &frame).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn transaction_name<'f>(&self, frame: &'f Frame) -> Result<&'f str, Refusal> {
+        let name =
+            frame.headers.get("transaction").ok_or_else(|| Refusal::missing("transaction", frame.command))?;
+        check_name("transaction", name)?;
+        Ok(name)
+    }
+
+    /// Messages of topics go to everybody: that one has been handled changes nothing.
+    fn acknowledge(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let needed: &[&str] = match self.conversation.version() {
+            Version::V1_2 => &["id"],
+            Version::V1_1 => &["message-id", "subscription"],
+            Version::V1_0 => &["message-id"],
+        };
+        for header in needed {
+            if frame.headers.get(header).is_none() {
+                return Err(Refusal::missing(header, frame.command));
+            }
+        }
+        match frame.headers.get("transaction").map(str::to_owned) {
+            Some(transaction) => self.buffer(&transaction, frame),
+            None => Ok(()),
+        }
+    }
+
+    async fn subscribe(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        let destination =
+            frame.headers.get("destination").ok_or_else(|| Refusal::missing("destination", frame.command))?;
+        let source = Source::parse(destination)?;
+        let id = self.subscription_id(frame)?;
+        if self.conversation.subscription(id).is_some() {
+            return Err(Refusal::invalid("id", format!("There is a subscription {id:?} already.")));
+        }
+        let ack = frame.headers.get("ack");
+        let ack = AckMode::parse(ack).ok_or_else(|| {
+            Refusal::invalid(
+                "ack",
+                format!("{:?}: use auto, client or client-individual.", shown(ack.unwrap_or_default())),
+            )
+        })?;
+        let feed = self.feed(source, id, ack)?;
+        let from = self.start(frame, &feed).await?;
+        self.session.subscribe_to(&feed, from).await?;
+        let subscribed = Subscribed { id: id.into(), destination: destination.into(), ack };
+        self.conversation.subscribe(subscribed);
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        let id = self.subscription_id(frame)?;
+        // Ending what has ended is no error: clients do it when they tidy up.
+        let Some(Subscribed { id, destination, ack }) = self.conversation.unsubscribe(id) else { return Ok(()) };
+        let feed = self.feed(Source::parse(&destination)?, &id, ack)?;
+        Ok(self.session.unsubscribe_from(&feed).await?)
+    }
+
+    /// The client's name of a subscription; in 1.0 the destination may stand for it.
+    fn subscription_id<'f>(&self, frame: &'f Frame) -> Result<&'f str, Refusal> {
+        let id = match (frame.headers.get("id"), self.conversation.version()) {
+            (Some(id), _) => id,
+            (None, Version::V1_0) => {
+                frame.headers.get("destination").ok_or_else(|| Refusal::missing("destination", frame.command))?
+            }
+            (None, _) => return Err(Refusal::missing("id", frame.command)),
+        };
+        check_name("id", id)?;
+        Ok(id)
+    }
+
+    /// What a subscription follows.
+    fn feed(&self, source: Source, id: &str, ack: AckMode) -> Result<Feed, Refusal> {
+        let identity = self.session.identity();
+        let (channel, session) = match source {
+            Source::Topic(channel) => (channel, None),
+            Source::Own { path } => match self.conversation.user() {
+                Some(user) => (user_channel(user.name(), &path)?, Some(session_text(identity))),
+                None => (session_channel(identity, &path)?, None),
+            },
+        };
+        let tag = Tag { version: self.conversation.version(), ack, session: session.as_deref(), id };
+        Ok(Feed { channel, tag: Some(tag.text().into()) })
+    }
+
+    /// Where a subscription starts: now, or where `after` or `history` say.
+    async fn start(&self, frame: &Frame, feed: &Feed) -> Result<Option<Position>, Refusal> {
+        let after = frame.headers.get("after").map(str::parse::<Position>).transpose();
+        let after = after.map_err(|error| Refusal::invalid("after", format!("{error}.")))?;
+        let history = frame.headers.get("history").map(|count| {
+            count
+                .parse::<u32>()
+                .map_err(|_| Refusal::invalid("history", format!("{:?} is no number of messages.", shown(count))))
+        });
+        let history = history.transpose()?;
+        let store = &self.session.node().inner.store;
+        if let Some(after) = after
+            && !store.read(&feed.channel, after, 1).await?.gap
+        {
+            return Ok(Some(after));
+        }
+        match (after, history) {
+            (_, Some(history)) => Ok(Some(store.tail(&feed.channel, history.into()).await?)),
+            (Some(after), None) => {
+                let oldest = store.tail(&feed.channel, u64::MAX).await?;
+                let detail = "Messages after this position are not kept any more. Subscribe without after, or with \
+                              history as well, which then counts.";
+                Err(Refusal::new("position not kept", detail)
+                    .with("after", after.to_string())
+                    .with("oldest", oldest.to_string()))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Silence that a client is granted whatever it promised: browsers run the timers of hidden pages once a minute.
+const LEAST_PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+
+fn check_name(header: &str, name: &str) -> Result<(), Refusal> {
+    if name.len() > LONGEST_NAME {
+        return Err(Refusal::invalid(header, format!("It is longer than {LONGEST_NAME} bytes.")));
+    }
+    Ok(())
+}
+
+fn refused_transaction(name: &str, error: TransactionError, most: usize) -> Refusal {
+    Refusal::invalid(
+        "transaction",
+        match error {
+            TransactionError::Known => format!("Transaction {name:?} has begun already."),
+            TransactionError::Unknown => format!("There is no transaction {name:?}."),
+            TransactionError::TooMany => format!("A session may have {MOST_TRANSACTIONS} transactions open."),
+            TransactionError::TooLarge => format!("The frames of open transactions have more than {most} bytes."),
+        },
+    )
+}

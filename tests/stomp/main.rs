@@ -1,0 +1,85 @@
+//! STOMP from outside: each claim in memory over a plain WebSocket, in memory over polls that hop between two nodes, and
+//! over three nodes with a Redis.
+
+mod bad_input;
+mod messages;
+#[path = "../support/redis.rs"]
+mod redis;
+mod sessions;
+mod world;
+
+/// Makes each claim a test at every place.
+macro_rules! everywhere {
+    ($($module:ident: $($claim:ident)+;)+) => {
+        everywhere!(@place memory_socket MemorySocket $($module $($claim)+;)+);
+        everywhere!(@place memory_polls MemoryPolls $($module $($claim)+;)+);
+        everywhere!(@place redis_polls RedisPolls $($module $($claim)+;)+);
+    };
+    (@place $name:ident $place:ident $($module:ident $($claim:ident)+;)+) => {
+        mod $name {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    crate::$module::$claim(crate::world::Place::$place).await;
+                }
+            )+)+
+        }
+    };
+}
+
+everywhere! {
+    sessions:
+        the_newest_common_version_is_spoken
+        frames_may_come_in_halves_and_several_at_once
+        a_disconnect_is_receipted_and_ends_the_session
+        both_sides_agree_on_heart_beats_and_the_server_keeps_to_them
+        many_subscriptions_of_one_session_end_one_by_one;
+    messages:
+        a_topic_reaches_all_its_subscribers_in_order
+        several_subscriptions_of_one_session_to_one_topic_each_get_the_message
+        headers_and_bodies_arrive_as_they_were_sent
+        versions_speak_with_each_other
+        the_application_sends_to_topics
+        a_transaction_is_sent_when_it_is_committed
+        a_transaction_that_is_aborted_is_never_sent
+        acknowledging_messages_of_a_topic_is_no_error
+        a_subscription_after_a_message_gets_what_came_since
+        a_subscription_with_a_history_gets_the_newest_first
+        a_position_that_is_not_kept_is_told;
+    bad_input:
+        what_is_no_frame_is_refused
+        nothing_comes_before_connect_and_connect_comes_once
+        versions_and_heart_beats_that_are_none_are_refused
+        frames_over_the_limit_are_refused
+        destinations_that_are_none_are_refused
+        missing_headers_are_named
+        subscription_floods_are_refused
+        transactions_that_never_end_are_refused
+        others_are_undisturbed_by_a_refusal;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_websocket_gets_the_newest_subprotocol_that_it_offers() {
+    let world = world::World::new(world::Place::MemorySocket, world::service).await;
+    for (offered, agreed) in [
+        ("v10.stomp, v11.stomp, v12.stomp", Some("v12.stomp")),
+        ("v10.stomp,v11.stomp", Some("v11.stomp")),
+        ("v10.stomp", Some("v10.stomp")),
+    ] {
+        assert_eq!(world.socket(offered).await.1.as_deref(), agreed, "{offered}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binary_messages_of_a_plain_websocket_are_text() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    let world = world::World::new(world::Place::MemorySocket, world::service).await;
+    let (mut socket, _) = world.socket("v12.stomp").await;
+    socket.send(Message::binary("CONNECT\naccept-version:1.2\n\n\0")).await.unwrap();
+    let connected = socket.next().await.unwrap().unwrap();
+    assert!(connected.to_text().unwrap().starts_with("CONNECTED\n"), "{connected}");
+    socket.send(Message::binary(vec![0xff])).await.unwrap();
+    let closed = socket.next().await.unwrap().unwrap();
+    assert!(matches!(&closed, Message::Close(Some(frame)) if u16::from(frame.code) == 1007), "{closed:?}");
+}
