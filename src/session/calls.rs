@@ -32,17 +32,27 @@ pub(crate) async fn on_open(
     }
 }
 
-/// Hands a client's messages to the handler, on whatever node they came.
-pub(crate) async fn hand_in(
+/// Hands a client's messages to the handler, on whatever node they came. Goes on by itself when the client goes away: a call
+/// that the store takes for begun has to end.
+pub(crate) fn hand_in(
     node: &Arc<NodeInner>,
     service: &Arc<ServiceState>,
+    begin: Begin,
+    messages: Texts,
+) -> RunToEnd<MessageIn> {
+    RunToEnd::new(node, begin_and_run(Arc::clone(node), Arc::clone(service), begin, messages))
+}
+
+async fn begin_and_run(
+    node: Arc<NodeInner>,
+    service: Arc<ServiceState>,
     begin: Begin,
     messages: Texts,
 ) -> MessageIn {
     let handed = match node.store.begin(begin).await {
         Ok(Begun::Run { session, origin, attributes, turn }) => {
             let running = Running { session, origin, attributes, turn };
-            RunToEnd::new(node, on_messages(Arc::clone(node), Arc::clone(service), running, messages)).await
+            on_messages(node, service, running, messages).await
         }
         Ok(Begun::Done | Begun::Closed) => Ok(()),
         Ok(Begun::TooMany(ended)) => {

@@ -88,6 +88,25 @@ async fn a_message_is_handled_to_its_end_though_its_client_went_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_waits_for_its_turn_is_handled_though_its_client_went_away() {
+    let (service, mut heard, permits) = service(&Node::new());
+    let client = Poller::new(&service, "s");
+    client.poll().await;
+    let (first, second) = (client.at(&service), client.at(&service));
+    let first = tokio::spawn(async move { first.send(&["1"]).await });
+    assert_eq!(next(&mut heard).await, "open");
+    assert_eq!(next(&mut heard).await, "begin 1");
+    let second = tokio::spawn(async move { second.send(&["2"]).await });
+    tokio::task::yield_now().await;
+    second.abort();
+    permits.add_permits(2);
+    for call in ["end 1", "begin 2", "end 2"] {
+        assert_eq!(next(&mut heard).await, call);
+    }
+    assert_eq!(first.await.unwrap(), 204);
+}
+
+#[tokio::test(start_paused = true)]
 async fn on_close_comes_after_the_call_that_closed() {
     let (service, mut heard, permits) = service(&Node::new());
     let client = Poller::new(&service, "s");

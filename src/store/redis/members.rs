@@ -14,7 +14,7 @@ use super::script::{self, arguments};
 use super::subscriptions::Topic;
 use super::{FORMAT, Inner};
 use crate::id::NodeId;
-use crate::store::{Ended, Inbox, StoreError};
+use crate::store::{Ended, Inbox, Kept, Push, SessionRef, StoreError};
 
 /// A node of this process.
 pub(super) struct Member {
@@ -260,8 +260,24 @@ impl Inner {
         }
     }
 
+    /// A handler call that the store takes for begun here: gives it up, if it does not run.
+    pub(super) async fn check_turn(&self, node: NodeId, session: SessionRef, turn: u64) {
+        if self.calls.is_running(turn) {
+            return;
+        }
+        let nothing = Push { messages: Vec::new(), limit: usize::MAX, most_kept: usize::MAX };
+        match self.finish(session, turn, &nothing, &Kept::default(), node, true).await {
+            Ok(ended) => {
+                if let (Some(ended), Some(member)) = (ended, self.member(node)) {
+                    member.end(ended);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "could not give up a handler call that does not run"),
+        }
+    }
+
     /// An end that this process was given: whether it still runs it.
-    pub(super) async fn check_end(self: &Arc<Self>, node: NodeId, session: crate::store::SessionRef) {
+    pub(super) async fn check_end(self: &Arc<Self>, node: NodeId, session: SessionRef) {
         if self.calls.is_given(session) {
             return;
         }

@@ -286,17 +286,9 @@ impl Inner {
             Letter::Frames(hold, from, frames) => inbox.frames(hold, from, &frames),
             Letter::TurnOver(key) => self.calls.turn_over(key),
             Letter::CheckTurn(session, turn) => {
-                if !self.calls.is_running(turn)
-                    && let Some(me) = self.me.upgrade()
-                {
+                if let Some(me) = self.me.upgrade() {
                     let node = member.id;
-                    tokio::spawn(async move {
-                        let nothing = Push { messages: Vec::new(), limit: usize::MAX, most_kept: usize::MAX };
-                        let given_up = me.finish(session, turn, &nothing, &Kept::default(), node, true).await;
-                        if let Err(error) = given_up {
-                            tracing::warn!(%error, "could not give up a handler call that does not run");
-                        }
-                    });
+                    tokio::spawn(async move { me.check_turn(node, session, turn).await });
                 }
             }
             Letter::CheckEnd(session) => {

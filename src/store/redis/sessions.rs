@@ -527,6 +527,8 @@ pub(super) enum Swept {
     Held(NodeId, Hold),
     /// It was taken from a node that is dead.
     Freed(NodeId, Hold),
+    /// Its `on_close` waits for a handler call of a node that is alive.
+    Waiting(NodeId, SessionRef, u64),
     /// A node that is alive runs its `on_close`.
     Closing(NodeId, SessionRef),
     /// Nothing was done: whether this node, which has to do with it, is alive has to be known first.
@@ -559,6 +561,11 @@ impl Inner {
                 if outcome == "held" { Swept::Held(holder, hold) } else { Swept::Freed(holder, hold) }
             }
             "foreign" => Swept::Foreign,
+            "waiting" => {
+                let session = session(&mut reply)?;
+                let runner = NodeId::from_bytes(reply.id()?);
+                Swept::Waiting(runner, session, u64::from_be_bytes(reply.id()?))
+            }
             "stranger" => Swept::Stranger(NodeId::from_bytes(reply.id()?)),
             "closing" => {
                 let session = session(&mut reply)?;

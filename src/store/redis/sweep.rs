@@ -163,6 +163,9 @@ impl Inner {
                 Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
                 // Should it be alive after all, it must not go on as if it held the session.
                 Ok(Swept::Freed(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Fenced(hold))).await,
+                Ok(Swept::Waiting(runner, session, turn)) => {
+                    self.tell(runner, Letter::CheckTurn(session, turn)).await;
+                }
                 Ok(Swept::Closing(closer, session)) => self.tell(closer, Letter::CheckEnd(session)).await,
                 Ok(Swept::Foreign) => {
                     tracing::error!(session = ?key, "what stands in a session's place is none of sockhop: it is left alone");

@@ -57,6 +57,7 @@ end
 if ending then
   again(at + CHECK)
   if r[ON_CLOSE] == GIVEN then return { 'closing', r[LIFE], r[CLOSER] } end
+  if r[ON_CLOSE] == RUNNING_CALL then return { 'waiting', r[LIFE], r[RUNNER], r[TURN] } end
   return { 'kept' }
 end
 if r[HOLDER] ~= '' then
