@@ -282,6 +282,7 @@ mod tests {
                 "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:sub-{id}\ndestination:/topic/a\nreceipt:r\n\n\0"
             );
             socket.message_in([frames].into_iter().collect()).await;
+            assert_eq!(next(&mut socket).await, Next::Frame(Frame::Open));
             assert!(matches!(next(&mut socket).await, Next::Frame(Frame::Messages(_))), "connected and receipted");
             sockets.push(socket);
         }
@@ -304,6 +305,7 @@ mod tests {
         let mut socket = service.open_socket();
         let connect = "CONNECT\naccept-version:1.2\nheart-beat:40000,0\n\n\0".to_owned();
         socket.message_in([connect].into_iter().collect()).await;
+        assert_eq!(next(&mut socket).await, Next::Frame(Frame::Open));
         assert!(matches!(next(&mut socket).await, Next::Frame(Frame::Messages(_))));
         for _ in 0..3 {
             let silent = tokio::time::timeout(Duration::from_secs(119), next(&mut socket)).await;
