@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
+use crate::redis::Spent;
+
 /// What one run of a scenario gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Record {
@@ -12,6 +14,8 @@ pub enum Record {
     Traffic(Traffic),
     /// A run that opened sessions and left them idle.
     Footprint(Footprint),
+    /// A run that sent one message at a time and took its time.
+    Delay(Delay),
 }
 
 /// Messages that arrived within the measured time, and what the server spent on them.
@@ -21,8 +25,10 @@ pub struct Traffic {
     pub messages: u64,
     /// Wall-clock seconds between the two readings.
     pub seconds: f64,
-    /// CPU seconds of the server between the same two readings.
+    /// CPU seconds of the server, or of all servers, between the same two readings.
     pub server_cpu_seconds: f64,
+    /// What Redis spent between them, if it was looked at.
+    pub redis: Spent,
 }
 
 impl Traffic {
@@ -30,6 +36,12 @@ impl Traffic {
     #[must_use]
     pub fn cpu_seconds_per_million(&self) -> f64 {
         self.server_cpu_seconds * 1e6 / self.messages as f64
+    }
+
+    /// CPU seconds of Redis per million messages.
+    #[must_use]
+    pub fn redis_cpu_seconds_per_million(&self) -> f64 {
+        self.redis.cpu_seconds * 1e6 / self.messages as f64
     }
 
     /// Messages per second.
@@ -58,14 +70,31 @@ impl Footprint {
     }
 }
 
+/// How long messages took on their way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delay {
+    /// Messages.
+    pub samples: u64,
+    /// Microseconds within which half of them arrived.
+    pub p50: f64,
+    /// Microseconds within which 99 of 100 arrived.
+    pub p99: f64,
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Traffic(run) => write!(
                 f,
-                "messages={} seconds={:.6} server_cpu_seconds={:.6}",
-                run.messages, run.seconds, run.server_cpu_seconds
+                "messages={} seconds={:.6} server_cpu_seconds={:.6} redis_cpu_seconds={:.6} scripts={} hints={}",
+                run.messages,
+                run.seconds,
+                run.server_cpu_seconds,
+                run.redis.cpu_seconds,
+                run.redis.scripts,
+                run.redis.hints
             ),
+            Self::Delay(run) => write!(f, "samples={} p50={:.3} p99={:.3}", run.samples, run.p50, run.p99),
             Self::Footprint(run) => write!(
                 f,
                 "sessions={} bytes_before={} bytes_after={}",
@@ -84,11 +113,22 @@ impl FromStr for Record {
                 messages: value(line, "messages")?,
                 seconds: value(line, "seconds")?,
                 server_cpu_seconds: value(line, "server_cpu_seconds")?,
+                redis: Spent {
+                    cpu_seconds: value(line, "redis_cpu_seconds")?,
+                    scripts: value(line, "scripts")?,
+                    hints: value(line, "hints")?,
+                },
             };
             if run.messages == 0 {
                 bail!("a run without a single message: `{line}`");
             }
             Ok(Self::Traffic(run))
+        } else if line.starts_with("samples=") {
+            Ok(Self::Delay(Delay {
+                samples: value(line, "samples")?,
+                p50: value(line, "p50")?,
+                p99: value(line, "p99")?,
+            }))
         } else {
             Ok(Self::Footprint(Footprint {
                 sessions: value(line, "sessions")?,
@@ -118,18 +158,23 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_as_it_was_printed() {
-        let traffic = Record::Traffic(Traffic { messages: 1_500_000, seconds: 3.25, server_cpu_seconds: 2.97 });
+        let redis = Spent { cpu_seconds: 0.75, scripts: 3, hints: 2 };
+        let traffic =
+            Record::Traffic(Traffic { messages: 1_500_000, seconds: 3.25, server_cpu_seconds: 2.97, redis });
+        let delay = Record::Delay(Delay { samples: 7, p50: 1.5, p99: 20.125 });
         let footprint =
             Record::Footprint(Footprint { sessions: 5_000, bytes_before: 4_096_000, bytes_after: 34_096_000 });
-        for record in [traffic, footprint] {
+        for record in [traffic, footprint, delay] {
             assert_eq!(record.to_string().parse::<Record>().unwrap(), record);
         }
     }
 
     #[test]
     fn figures_are_per_million_messages_and_per_session() {
-        let traffic = Traffic { messages: 2_000_000, seconds: 4.0, server_cpu_seconds: 3.0 };
+        let redis = Spent { cpu_seconds: 5.0, ..Spent::default() };
+        let traffic = Traffic { messages: 2_000_000, seconds: 4.0, server_cpu_seconds: 3.0, redis };
         assert_eq!(traffic.cpu_seconds_per_million(), 1.5);
+        assert_eq!(traffic.redis_cpu_seconds_per_million(), 2.5);
         assert_eq!(traffic.throughput(), 500_000.0);
         let footprint = Footprint { sessions: 1_000, bytes_before: 1_000_000, bytes_after: 7_000_000 };
         assert_eq!(footprint.bytes_per_session(), 6_000.0);

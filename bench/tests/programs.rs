@@ -128,6 +128,42 @@ async fn a_comparison_prints_a_table_and_writes_it_with_a_plot() {
 }
 
 #[tokio::test]
+async fn messages_that_go_one_by_one_tell_how_long_they_took() {
+    let server = Bare::start("ws-echo").await;
+    let record = server.record(&["delivery", "--dialect", "plain"]).await;
+    let Record::Delay(run) = record else {
+        panic!("a delivery gave {record}");
+    };
+    assert!(run.samples > 0 && run.p50 > 0.0 && run.p99 >= run.p50, "{record}");
+}
+
+#[tokio::test]
+async fn requests_and_connections_go_around_the_servers() {
+    let (one, other) = (Bare::start("ws-echo").await, Bare::start("ws-echo").await);
+    let record = one.record(&["ws-echo", "--dialect", "plain", "--sessions", "4", "--url", &other.url]).await;
+    assert!(matches!(record, Record::Traffic(run) if run.messages > 0), "{record}");
+    // Two servers that know nothing of each other have no sessions in common.
+    let (one, other) = (Bare::start("xhr-polling").await, Bare::start("xhr-polling").await);
+    let output = one.load(&["xhr-polling", "--sessions", "1", "--url", &other.url]).await;
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("204 expected, 404 came"), "{complaint}");
+}
+
+#[tokio::test]
+async fn publishing_is_set_beside_redis_alone() {
+    let run = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .args(["redis", "--only", "publish-64", "--only", "publish-1", "--rounds", "1", "--duration", "100"])
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(LONGEST, run).await.expect("the comparison ends in time").expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).expect("the table is text");
+    assert!(printed.contains("| 64 publishers in one node, 8 channels |"), "{printed}");
+    assert!(printed.contains("| one publisher |"), "{printed}");
+}
+
+#[tokio::test]
 async fn a_missing_sockhop_is_named_with_the_way_out() {
     let run = Command::new(env!("CARGO_BIN_EXE_compare")).args(["--sockhop", "no/such/file"]).output();
     let output = timeout(LONGEST, run).await.expect("it ends in time").expect("it starts");

@@ -116,7 +116,7 @@ impl Column {
 }
 
 /// Median and range; of an even number of values the median is the mean of the middle two.
-fn summary(mut values: Vec<f64>) -> Option<Summary> {
+pub(crate) fn summary(mut values: Vec<f64>) -> Option<Summary> {
     values.sort_by(f64::total_cmp);
     let (&lowest, &highest) = (values.first()?, values.last()?);
     let middle = values.len() / 2;
@@ -128,12 +128,18 @@ fn summary(mut values: Vec<f64>) -> Option<Summary> {
 #[cfg(test)]
 mod tests {
     use sockhop_bench::record::{Footprint, Traffic};
+    use sockhop_bench::redis::Spent;
 
     use super::*;
     use crate::scenario::by_name;
 
     fn traffic(cpu: f64) -> Record {
-        Record::Traffic(Traffic { messages: 1_000_000, seconds: 2.0, server_cpu_seconds: cpu })
+        Record::Traffic(Traffic {
+            messages: 1_000_000,
+            seconds: 2.0,
+            server_cpu_seconds: cpu,
+            redis: Spent::default(),
+        })
     }
 
     fn sockhop() -> Contender {

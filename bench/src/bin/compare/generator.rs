@@ -56,10 +56,17 @@ pub(crate) fn start(mut command: Command) -> anyhow::Result<Child> {
 /// # Errors
 /// When it fails: a message was lost, or the server went away.
 pub(crate) async fn run(generator: Child) -> anyhow::Result<Record> {
-    let output = generator.wait_with_output().await?;
+    output(generator).await?.trim().parse()
+}
+
+/// Waits for a program and gives what it printed.
+///
+/// # Errors
+/// When it fails.
+pub(crate) async fn output(program: Child) -> anyhow::Result<String> {
+    let output = program.wait_with_output().await?;
     ensure!(output.status.success(), "the load generator failed");
-    let text = String::from_utf8(output.stdout).context("the load generator's record")?;
-    text.trim().parse()
+    String::from_utf8(output.stdout).context("the load generator's record")
 }
 
 /// A program of this package, built into the same folder.

@@ -9,15 +9,16 @@ mod generator;
 mod machine;
 mod plan;
 mod plot;
+mod redis;
 mod report;
 mod scenario;
 mod server;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use sockhop_bench::limits;
 
 use crate::figures::Row;
@@ -28,7 +29,22 @@ use crate::server::{Contender, Server};
 
 /// Compares sockhop with bare servers on the same libraries, and with sockjs-node on request.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    bare: Bare,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// Compares what goes through Redis with one node and with Redis alone.
+    Redis(redis::Options),
+}
+
+#[derive(Args)]
+struct Bare {
     /// The sockhop binary [default: the one beside this program].
     #[arg(long, value_name = "PATH")]
     sockhop: Option<PathBuf>,
@@ -57,14 +73,20 @@ struct Options {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     limits::allow_open_files(12_000)?;
+    let comparison = async {
+        match &options.other {
+            Some(Other::Redis(options)) => redis::compare(options).await,
+            None => compare(&options.bare).await,
+        }
+    };
     tokio::select! {
-        done = compare(&options) => done,
+        done = comparison => done,
         // Leaving this future drops the servers, which kills them.
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     }
 }
 
-async fn compare(options: &Options) -> anyhow::Result<()> {
+async fn compare(options: &Bare) -> anyhow::Result<()> {
     let plan = options.plan.plan();
     let cores = options.cores.choose()?;
     let contenders = contenders(options)?;
@@ -77,30 +99,25 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     let text = report::markdown(&rows, &plan, &machine::description());
     println!("{text}");
     if let Some(folder) = &options.out {
-        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        for (name, content) in [("RESULTS.md", text), ("results.svg", plot::svg(&rows))] {
-            let path = folder.join(name);
-            fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
-            eprintln!("written: {}", path.display());
-        }
+        let known = fs::read_to_string(folder.join(report::FILE)).unwrap_or_default();
+        write(folder, report::FILE, &report::with_first_part(&known, &text))?;
+        write(folder, "results.svg", &plot::svg(&rows))?;
     }
     Ok(())
 }
 
-fn contenders(options: &Options) -> anyhow::Result<Vec<Contender>> {
+fn write(folder: &Path, name: &str, content: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let path = folder.join(name);
+    fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+    eprintln!("written: {}", path.display());
+    Ok(())
+}
+
+fn contenders(options: &Bare) -> anyhow::Result<Vec<Contender>> {
     let mut contenders = vec![Contender::Bare];
     if !options.without_sockhop {
-        let path = match &options.sockhop {
-            Some(path) => path.clone(),
-            None => generator::beside("sockhop")?,
-        };
-        ensure!(
-            path.is_file(),
-            "there is no sockhop at {}; build it (`cargo build --release`), give --sockhop PATH, or measure \
-             --without-sockhop",
-            path.display()
-        );
-        contenders.push(Contender::Sockhop(path));
+        contenders.push(Contender::Sockhop(sockhop(options.sockhop.as_deref())?));
     }
     if options.sockjs_node {
         let folder = &options.sockjs_node_dir;
@@ -112,6 +129,21 @@ fn contenders(options: &Options) -> anyhow::Result<Vec<Contender>> {
         contenders.push(Contender::SockjsNode(folder.clone()));
     }
     Ok(contenders)
+}
+
+/// The sockhop binary: the one given, or the one beside this program.
+fn sockhop(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => generator::beside("sockhop")?,
+    };
+    ensure!(
+        path.is_file(),
+        "there is no sockhop at {}; build it (`cargo build --release`), give --sockhop PATH, or measure the bare servers \
+         --without-sockhop",
+        path.display()
+    );
+    Ok(path)
 }
 
 /// One scenario: the contenders take turns, a fresh server each time.

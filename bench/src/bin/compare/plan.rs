@@ -14,7 +14,7 @@ const IDLE_ROUNDS: u32 = 3;
 /// Length of a comparison.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Plan {
-    rounds: u32,
+    pub(crate) rounds: u32,
     /// Milliseconds of load before the measured time.
     pub(crate) warm_up: u64,
     /// Milliseconds of measured time.

@@ -97,6 +97,7 @@ fn text(out: &mut String, x: f64, y: f64, style: &str, content: &str) {
 #[cfg(test)]
 mod tests {
     use sockhop_bench::record::{Record, Traffic};
+    use sockhop_bench::redis::Spent;
 
     use super::*;
     use crate::scenario::by_name;
@@ -106,7 +107,8 @@ mod tests {
     fn the_longest_bar_fills_the_width_and_the_goal_is_marked() {
         let mut row = Row::new(by_name("fan-out").unwrap());
         for (contender, cpu) in [(Contender::Bare, 2.0), (Contender::Sockhop("x".into()), 4.0)] {
-            let run = Traffic { messages: 1_000_000, seconds: 5.0, server_cpu_seconds: cpu };
+            let run =
+                Traffic { messages: 1_000_000, seconds: 5.0, server_cpu_seconds: cpu, redis: Spent::default() };
             row.add(&contender, Record::Traffic(run)).unwrap();
         }
         let picture = svg(&[row]);

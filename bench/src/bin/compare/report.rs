@@ -4,6 +4,24 @@ use crate::figures::{Column, Row, Summary};
 use crate::plan::Plan;
 use crate::scenario::{Goal, Scenario};
 
+/// The file that reports stand in: this one first, then the one on Redis.
+pub(crate) const FILE: &str = "RESULTS.md";
+
+/// What the second part begins with.
+const SECOND_PART: &str = "\n# Over Redis\n";
+
+/// The file with another first part.
+pub(crate) fn with_first_part(known: &str, part: &str) -> String {
+    let second = known.find(SECOND_PART).map_or("", |at| &known[at..]);
+    format!("{part}{second}")
+}
+
+/// The file with another second part.
+pub(crate) fn with_second_part(known: &str, part: &str) -> String {
+    let first = known.find(SECOND_PART).map_or(known, |at| &known[..at]);
+    format!("{first}{SECOND_PART}{part}")
+}
+
 /// The whole report.
 pub(crate) fn markdown(rows: &[Row], plan: &Plan, machine: &str) -> String {
     format!(
@@ -105,7 +123,7 @@ pub(crate) fn goal(scenario: &Scenario) -> String {
     }
 }
 
-fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -122,7 +140,7 @@ fn or_dash(cell: Option<String>) -> String {
     cell.unwrap_or_else(|| "-".to_owned())
 }
 
-fn table(head: &[String], lines: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(head: &[String], lines: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = line(head);
     text.push_str(&format!("|{}\n", " --- |".repeat(head.len())));
@@ -135,10 +153,20 @@ fn table(head: &[String], lines: impl Iterator<Item = Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use sockhop_bench::record::{Record, Traffic};
+    use sockhop_bench::redis::Spent;
 
     use super::*;
     use crate::scenario::by_name;
     use crate::server::Contender;
+
+    #[test]
+    fn each_part_is_replaced_and_the_other_kept() {
+        let both = with_second_part("# Results\none\n", "\ntwo\n");
+        assert_eq!(both, "# Results\none\n\n# Over Redis\n\ntwo\n");
+        assert_eq!(with_first_part(&both, "new\n"), "new\n\n# Over Redis\n\ntwo\n");
+        assert_eq!(with_second_part(&both, "\n2\n"), "# Results\none\n\n# Over Redis\n\n2\n");
+        assert_eq!(with_first_part("", "new\n"), "new\n");
+    }
 
     #[test]
     fn thousands_are_set_apart() {
@@ -153,7 +181,8 @@ mod tests {
     fn a_row_shows_medians_ranges_ratio_goal_and_verdict() {
         let mut row = Row::new(by_name("ws-echo-1").unwrap());
         for (contender, cpu) in [(Contender::Bare, 10.0), (Contender::Sockhop("x".into()), 11.0)] {
-            let run = Traffic { messages: 1_000_000, seconds: 20.0, server_cpu_seconds: cpu };
+            let run =
+                Traffic { messages: 1_000_000, seconds: 20.0, server_cpu_seconds: cpu, redis: Spent::default() };
             row.add(&contender, Record::Traffic(run)).unwrap();
         }
         let rows = [row];

@@ -1,6 +1,6 @@
 //! The servers that are compared: how each is started, found and stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ impl Contender {
         }
     }
 
+    /// The command that starts it for `scenario`.
+    ///
+    /// # Errors
+    /// When the bare server's program is not there.
     fn command(&self, scenario: &Scenario) -> anyhow::Result<Command> {
         Ok(match self {
             Self::Bare => {
@@ -47,13 +51,7 @@ impl Contender {
                 command.arg(scenario.bare);
                 command
             }
-            Self::Sockhop(path) => {
-                let mut command = Command::new(path);
-                command.args(["serve", "--listen", "127.0.0.1:0", "--test-services"]);
-                command.args(["--log-level", "error"]);
-                command.args(["--service", "/bench=echo", "--service", "/fan=broadcast"]);
-                command
-            }
+            Self::Sockhop(path) => sockhop(path),
             Self::SockjsNode(folder) => {
                 let mut command = Command::new("node");
                 command.arg(folder.join("server.js"));
@@ -61,6 +59,15 @@ impl Contender {
             }
         })
     }
+}
+
+/// The command that starts a node with the services that are measured.
+pub(crate) fn sockhop(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--test-services"]);
+    command.args(["--log-level", "error"]);
+    command.args(["--service", "/bench=echo", "--service", "/fan=broadcast"]);
+    command
 }
 
 /// A server that has been started; dropping it kills it.
@@ -86,13 +93,16 @@ impl Server {
     /// # Errors
     /// When the program cannot be started.
     pub(crate) fn start(contender: &Contender, scenario: &Scenario) -> anyhow::Result<Starting> {
-        let mut child = contender
-            .command(scenario)?
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", contender.name()))?;
+        Self::run(contender.command(scenario)?).with_context(|| format!("starting {}", contender.name()))
+    }
+
+    /// Starts the server of a command that says where it listens.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub(crate) fn run(mut command: Command) -> anyhow::Result<Starting> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
         let output = child.stdout.take().context("the server's output is not piped")?;
         Ok(Starting { child, output: BufReader::new(output).lines() })
     }

@@ -11,7 +11,7 @@ use crate::frames::Dialect;
 use crate::message::Template;
 use crate::open;
 use crate::run::{self, Counters, Timing};
-use crate::target::Target;
+use crate::target::{self, Target};
 use crate::ws::{self, Reader, Socket};
 use sockhop_bench::record::Traffic;
 
@@ -25,9 +25,9 @@ struct Room {
     progress: Notify,
 }
 
-/// Runs one publisher to `members` receivers.
+/// Runs one publisher to `members` receivers, who are spread over the servers.
 pub(crate) async fn run(
-    target: &Target,
+    targets: &[Target],
     dialect: Dialect,
     members: u32,
     window: u32,
@@ -39,7 +39,8 @@ pub(crate) async fn run(
         window: u64::from(window),
         progress: Notify::new(),
     });
-    let sockets = open::all(0..members, |id| Socket::open(target.clone(), dialect, id)).await?;
+    let sockets =
+        open::all(0..members, |id| Socket::open(target::turn(targets, id, 0).clone(), dialect, id)).await?;
     let mut clients = JoinSet::new();
     let mut writers = Vec::new();
     for socket in sockets {

@@ -27,24 +27,24 @@ pub(crate) trait Silent: Send + 'static {
     fn stream(&self) -> &TcpStream;
 }
 
-/// Opens `sessions` sessions with `open` and compares the resident bytes of `server`.
-pub(crate) async fn run<S, O, F>(server: u32, sessions: u32, open: O) -> anyhow::Result<Footprint>
+/// Opens `sessions` sessions with `open` and compares the resident bytes of `servers`.
+pub(crate) async fn run<S, O, F>(servers: &[u32], sessions: u32, open: O) -> anyhow::Result<Footprint>
 where
     S: Silent,
     O: Fn(u32) -> F,
     F: Future<Output = anyhow::Result<S>> + Send + 'static,
 {
     let mut opened = open::all(0..WARM_UP, &open).await?;
-    let bytes_before = settled_bytes(server).await?;
+    let bytes_before = settled_bytes(servers).await?;
     opened.extend(open::all(WARM_UP..WARM_UP + sessions, &open).await?);
-    let bytes_after = settled_bytes(server).await?;
+    let bytes_after = settled_bytes(servers).await?;
     for session in &opened {
         still_open(session.stream())?;
     }
     Ok(Footprint { sessions: u64::from(sessions), bytes_before, bytes_after })
 }
 
-async fn settled_bytes(server: u32) -> anyhow::Result<u64> {
+async fn settled_bytes(servers: &[u32]) -> anyhow::Result<u64> {
     let mut recent = VecDeque::with_capacity(READINGS);
     let mut ticks = interval(BETWEEN_READINGS);
     for _ in 0..MOST_READINGS {
@@ -52,7 +52,10 @@ async fn settled_bytes(server: u32) -> anyhow::Result<u64> {
         if recent.len() == READINGS {
             recent.pop_front();
         }
-        let bytes = process::resident_bytes(server)?;
+        let mut bytes = 0;
+        for server in servers {
+            bytes += process::resident_bytes(*server)?;
+        }
         recent.push_back(bytes);
         let spread = recent.iter().max().unwrap_or(&0) - recent.iter().min().unwrap_or(&0);
         if recent.len() == READINGS && spread <= STEADY {

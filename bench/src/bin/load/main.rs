@@ -1,4 +1,4 @@
-//! The load generator: clients of one kind against one server, on one thread. It counts and checks every
+//! The load generator: clients of one kind against one server or several, on one thread. It counts and checks every
 //! message, and prints what the server spent as one line for the runner.
 //!
 //! It is written lean, so that one core of it can keep one core of a fast server busy. It does not answer
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod chunks;
+mod delivery;
 mod fan_out;
 mod frames;
 mod http;
@@ -19,11 +20,12 @@ mod ws;
 mod ws_echo;
 mod xhr;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use sockhop_bench::record::Record;
+use sockhop_bench::record::{Footprint, Record};
 
 use crate::frames::Dialect;
 use crate::run::Timing;
@@ -37,12 +39,16 @@ const DEADLINE: Duration = Duration::from_secs(120);
 struct Options {
     /// The kind of load.
     scenario: Scenario,
-    /// Base URL of the service, such as `http://127.0.0.1:8081/echo`.
+    /// Base URL of the service, such as `http://127.0.0.1:8081/echo`. May be given again for more servers, among which
+    /// requests and connections go around.
+    #[arg(long, required = true)]
+    url: Vec<Target>,
+    /// Process whose CPU seconds and memory are read. May be given again.
+    #[arg(long, required = true)]
+    server_pid: Vec<u32>,
+    /// The Redis server below, whose CPU seconds and commands are told apart.
     #[arg(long)]
-    url: Target,
-    /// Process whose CPU seconds and memory are read.
-    #[arg(long)]
-    server_pid: u32,
+    redis: Option<SocketAddr>,
     /// What websocket messages hold. HTTP transports always speak SockJS.
     #[arg(long, value_enum, default_value_t = Dialect::Sockjs)]
     dialect: Dialect,
@@ -70,6 +76,8 @@ enum Scenario {
     XhrPolling,
     /// One of the websockets publishes to all of them.
     FanOut,
+    /// One message at a time: sent to the first server, waited for at the last.
+    Delivery,
     /// Websocket sessions that say nothing.
     IdleWs,
     /// Streaming sessions that say nothing.
@@ -89,27 +97,31 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measured(options: &Options) -> anyhow::Result<Record> {
     let timing = Timing {
-        server: options.server_pid,
+        servers: options.server_pid.clone(),
+        redis: options.redis,
         warm_up: Duration::from_millis(options.warm_up),
         duration: Duration::from_millis(options.duration),
     };
-    let (target, sessions) = (&options.url, options.sessions);
+    let (targets, sessions) = (&options.url[..], options.sessions);
     let (dialect, in_flight) = (options.dialect, options.in_flight);
     let traffic = match options.scenario {
-        Scenario::WsEcho => ws_echo::run(target, dialect, sessions, in_flight, timing).await?,
-        Scenario::FanOut => fan_out::run(target, dialect, sessions, in_flight, timing).await?,
-        Scenario::XhrStreaming => xhr::run(target, xhr::Kind::Streaming, sessions, timing).await?,
-        Scenario::XhrPolling => xhr::run(target, xhr::Kind::Polling, sessions, timing).await?,
-        Scenario::IdleWs => {
-            let open = |id| ws::Socket::open(target.clone(), dialect, id);
-            let footprint = idle::run(options.server_pid, sessions, open).await?;
-            return Ok(Record::Footprint(footprint));
-        }
-        Scenario::IdleXhrStreaming => {
-            let open = |id| xhr::Receiver::open(target.clone(), xhr::Kind::Streaming, id);
-            let footprint = idle::run(options.server_pid, sessions, open).await?;
-            return Ok(Record::Footprint(footprint));
-        }
+        Scenario::WsEcho => ws_echo::run(targets, dialect, sessions, in_flight, timing).await?,
+        Scenario::FanOut => fan_out::run(targets, dialect, sessions, in_flight, timing).await?,
+        Scenario::XhrStreaming => xhr::run(targets, xhr::Kind::Streaming, sessions, timing).await?,
+        Scenario::XhrPolling => xhr::run(targets, xhr::Kind::Polling, sessions, timing).await?,
+        Scenario::Delivery => return Ok(Record::Delay(delivery::run(targets, dialect, timing).await?)),
+        Scenario::IdleWs => return Ok(Record::Footprint(idle_ws(options).await?)),
+        Scenario::IdleXhrStreaming => return Ok(Record::Footprint(idle_xhr(options).await?)),
     };
     Ok(Record::Traffic(traffic))
+}
+
+async fn idle_ws(options: &Options) -> anyhow::Result<Footprint> {
+    let open = |id| ws::Socket::open(target::turn(&options.url, id, 0).clone(), options.dialect, id);
+    idle::run(&options.server_pid, options.sessions, open).await
+}
+
+async fn idle_xhr(options: &Options) -> anyhow::Result<Footprint> {
+    let open = |id| xhr::Receiver::open(options.url.clone(), xhr::Kind::Streaming, id);
+    idle::run(&options.server_pid, options.sessions, open).await
 }

@@ -1,11 +1,13 @@
 //! One measured run: warm up, read the server's clock, wait, read again, stop, and see that nothing is lost.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use sockhop_bench::process;
 use sockhop_bench::record::Traffic;
+use sockhop_bench::redis::{Redis, Spent};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,10 +19,13 @@ const LAST_MESSAGES: Duration = Duration::from_secs(10);
 /// with other work to do.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
-/// Whose clock is read, and when.
-#[derive(Clone, Copy)]
+/// Whose clocks are read, and when.
+#[derive(Clone)]
 pub(crate) struct Timing {
-    pub(crate) server: u32,
+    /// The server's processes.
+    pub(crate) servers: Vec<u32>,
+    /// The Redis server below it.
+    pub(crate) redis: Option<SocketAddr>,
     pub(crate) warm_up: Duration,
     pub(crate) duration: Duration,
 }
@@ -74,13 +79,14 @@ pub(crate) async fn measure(
     receivers: u64,
     timing: Timing,
 ) -> anyhow::Result<Traffic> {
+    let mut clocks = Clocks::of(&timing)?;
     undisturbed(&mut clients, timing.warm_up).await?;
-    let before = Reading::take(counters, timing.server)?;
+    let before = clocks.read(counters)?;
     undisturbed(&mut clients, timing.duration).await?;
     timeout(FIRST_MESSAGE, arrived(&mut clients, counters, before.messages + 1))
         .await
         .with_context(|| format!("no message had arrived {FIRST_MESSAGE:?} after the measured time"))??;
-    let after = Reading::take(counters, timing.server)?;
+    let after = clocks.read(counters)?;
     counters.stopping.store(true, Ordering::Relaxed);
     let expected = counters.total_sent() * receivers;
     timeout(LAST_MESSAGES, arrived(&mut clients, counters, expected)).await.with_context(|| {
@@ -93,22 +99,36 @@ pub(crate) async fn measure(
         messages: after.messages - before.messages,
         seconds: (after.at - before.at).as_secs_f64(),
         server_cpu_seconds: after.cpu_seconds - before.cpu_seconds,
+        redis: after.redis.since(&before.redis),
     })
+}
+
+/// What is read at both ends of the measured time.
+struct Clocks {
+    servers: Vec<u32>,
+    redis: Option<Redis>,
 }
 
 struct Reading {
     at: Instant,
     messages: u64,
     cpu_seconds: f64,
+    redis: Spent,
 }
 
-impl Reading {
-    fn take(counters: &Counters, server: u32) -> anyhow::Result<Self> {
-        Ok(Self {
-            at: Instant::now(),
-            messages: counters.total_received(),
-            cpu_seconds: process::cpu_seconds(server)?,
-        })
+impl Clocks {
+    fn of(timing: &Timing) -> anyhow::Result<Self> {
+        let redis = timing.redis.map(Redis::connect).transpose()?;
+        Ok(Self { servers: timing.servers.clone(), redis })
+    }
+
+    fn read(&mut self, counters: &Counters) -> anyhow::Result<Reading> {
+        let mut cpu_seconds = 0.0;
+        for server in &self.servers {
+            cpu_seconds += process::cpu_seconds(*server)?;
+        }
+        let redis = self.redis.as_mut().map(Redis::spent).transpose()?.unwrap_or_default();
+        Ok(Reading { at: Instant::now(), messages: counters.total_received(), cpu_seconds, redis })
     }
 }
 

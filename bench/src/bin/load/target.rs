@@ -33,6 +33,11 @@ impl Target {
     }
 }
 
+/// The one of several servers that gets a client's request or connection of this number: each next one another.
+pub(crate) fn turn(targets: &[Target], id: u32, number: u32) -> &Target {
+    &targets[(id as usize + number as usize) % targets.len()]
+}
+
 impl FromStr for Target {
     type Err = anyhow::Error;
 

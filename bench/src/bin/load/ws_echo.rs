@@ -8,20 +8,21 @@ use tokio::task::JoinSet;
 use crate::frames::Dialect;
 use crate::open;
 use crate::run::{self, Counters, Timing};
-use crate::target::Target;
+use crate::target::{self, Target};
 use crate::ws::{self, Socket};
 use sockhop_bench::record::Traffic;
 
 /// Runs `connections` echo clients.
 pub(crate) async fn run(
-    target: &Target,
+    targets: &[Target],
     dialect: Dialect,
     connections: u32,
     in_flight: u32,
     timing: Timing,
 ) -> anyhow::Result<Traffic> {
     let counters = Arc::<Counters>::default();
-    let sockets = open::all(0..connections, |id| Socket::open(target.clone(), dialect, id)).await?;
+    let sockets =
+        open::all(0..connections, |id| Socket::open(target::turn(targets, id, 0).clone(), dialect, id)).await?;
     let mut clients = JoinSet::new();
     for socket in sockets {
         clients.spawn(echo(socket, dialect, u64::from(in_flight), counters.clone()));

@@ -12,7 +12,7 @@ use crate::idle::Silent;
 use crate::message::{self, Template};
 use crate::open;
 use crate::run::{self, Counters, Timing};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// How a session receives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,14 +32,14 @@ impl Kind {
     }
 }
 
-/// Runs `sessions` echo clients.
-pub(crate) async fn run(target: &Target, kind: Kind, sessions: u32, timing: Timing) -> anyhow::Result<Traffic> {
+/// Runs `sessions` echo clients. Of several servers, each request of a session goes to the next one.
+pub(crate) async fn run(targets: &[Target], kind: Kind, sessions: u32, timing: Timing) -> anyhow::Result<Traffic> {
     let counters = Arc::<Counters>::default();
     let opened = open::all(0..sessions, |id| {
-        let target = target.clone();
+        let targets = targets.to_vec();
         async move {
-            let sender = Sender::open(&target, id).await?;
-            Ok((Receiver::open(target, kind, id).await?, sender))
+            let sender = Sender::open(&targets, id).await?;
+            Ok((Receiver::open(targets, kind, id).await?, sender))
         }
     })
     .await?;
@@ -60,44 +60,48 @@ async fn echo(mut receiver: Receiver, mut sender: Sender, counters: Arc<Counters
     Ok(())
 }
 
-/// The connection that sends.
+/// The connections that send, one to each server.
 struct Sender {
-    connection: Connection,
-    template: Template,
+    lines: Vec<(Connection, Template)>,
     request: Vec<u8>,
 }
 
 impl Sender {
-    async fn open(target: &Target, id: u32) -> anyhow::Result<Self> {
-        let before = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain\r\n\
-             Content-Length: {}\r\n\r\n[\"",
-            target.path(id, "xhr_send"),
-            target.host(),
-            message::LENGTH + 4,
-        );
-        Ok(Self {
-            connection: Connection::open(target).await?,
-            template: Template::new(before.as_bytes(), b"\"]"),
-            request: Vec::new(),
-        })
+    async fn open(targets: &[Target], id: u32) -> anyhow::Result<Self> {
+        let mut lines = Vec::new();
+        for number in 0..targets.len() as u32 {
+            // Sends stand between polls, each of which is one further.
+            let target = target::turn(targets, id, 2 * number + 1);
+            let before = format!(
+                "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain\r\n\
+                 Content-Length: {}\r\n\r\n[\"",
+                target.path(id, "xhr_send"),
+                target.host(),
+                message::LENGTH + 4,
+            );
+            lines.push((Connection::open(target).await?, Template::new(before.as_bytes(), b"\"]")));
+        }
+        Ok(Self { lines, request: Vec::new() })
     }
 
     async fn send(&mut self, number: u64) -> anyhow::Result<()> {
+        let turn = number as usize % self.lines.len();
+        let (connection, template) = &mut self.lines[turn];
         self.request.clear();
-        self.template.append(number, &mut self.request);
-        self.connection.send(&self.request).await?;
-        self.connection.answer(204).await
+        template.append(number, &mut self.request);
+        connection.send(&self.request).await?;
+        connection.answer(204).await
     }
 }
 
-/// The connection that receives.
+/// The connections that receive, one to each server.
 pub(crate) struct Receiver {
     kind: Kind,
-    connection: Connection,
-    request: String,
+    lines: Vec<(Connection, String)>,
+    /// The one whose turn it is.
+    turn: usize,
     progress: Progress,
-    lines: Vec<u8>,
+    input: Vec<u8>,
     inbox: Inbox,
 }
 
@@ -113,18 +117,23 @@ enum Progress {
 
 impl Receiver {
     /// Connects, asks, and waits until the session is open.
-    pub(crate) async fn open(target: Target, kind: Kind, id: u32) -> anyhow::Result<Self> {
-        let request = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
-            target.path(id, kind.endpoint()),
-            target.host(),
-        );
+    pub(crate) async fn open(targets: Vec<Target>, kind: Kind, id: u32) -> anyhow::Result<Self> {
+        let mut lines = Vec::new();
+        for number in 0..targets.len() as u32 {
+            let target = target::turn(&targets, id, 2 * number);
+            let request = format!(
+                "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
+                target.path(id, kind.endpoint()),
+                target.host(),
+            );
+            lines.push((Connection::open(target).await?, request));
+        }
         let mut receiver = Self {
             kind,
-            connection: Connection::open(&target).await?,
-            request,
+            lines,
+            turn: 0,
             progress: Progress::Idle,
-            lines: Vec::new(),
+            input: Vec::new(),
             inbox: Inbox::new(Dialect::Sockjs),
         };
         while !receiver.inbox.is_open() {
@@ -159,17 +168,21 @@ impl Receiver {
 
     /// One step: ask, see the answer, or read on.
     async fn advance(&mut self) -> anyhow::Result<()> {
+        let (connection, request) = &mut self.lines[self.turn];
         self.progress = match self.progress {
             Progress::Idle => {
-                self.connection.send(self.request.as_bytes()).await?;
+                connection.send(request.as_bytes()).await?;
                 Progress::Asked
             }
             Progress::Asked => {
-                self.connection.answer(200).await?;
+                connection.answer(200).await?;
                 Progress::Answered
             }
-            Progress::Answered if self.connection.body(&mut self.lines).await? => Progress::Answered,
-            Progress::Answered => Progress::Idle,
+            Progress::Answered if connection.body(&mut self.input).await? => Progress::Answered,
+            Progress::Answered => {
+                self.turn = (self.turn + 1) % self.lines.len();
+                Progress::Idle
+            }
         };
         Ok(())
     }
@@ -177,17 +190,17 @@ impl Receiver {
     fn take_lines(&mut self) -> anyhow::Result<u64> {
         let mut count = 0;
         let mut taken = 0;
-        while let Some(length) = memchr::memchr(b'\n', &self.lines[taken..]) {
-            count += self.inbox.take(&self.lines[taken..taken + length])?;
+        while let Some(length) = memchr::memchr(b'\n', &self.input[taken..]) {
+            count += self.inbox.take(&self.input[taken..taken + length])?;
             taken += length + 1;
         }
-        self.lines.drain(..taken);
+        self.input.drain(..taken);
         Ok(count)
     }
 }
 
 impl Silent for Receiver {
     fn stream(&self) -> &TcpStream {
-        self.connection.stream()
+        self.lines[self.turn].0.stream()
     }
 }
