@@ -81,7 +81,10 @@ impl Inner {
     /// Publishes what waits for a channel, a batch at a time, until nothing does.
     async fn run_lane(self: Arc<Self>, channel: ChannelName) {
         let keys = self.keys.channel(&channel);
-        while let Some(batch) = self.lanes.take(&channel) {
+        loop {
+            // Whoever was answered a moment ago may have the next message ready: what can run, runs first.
+            tokio::task::yield_now().await;
+            let Some(batch) = self.lanes.take(&channel) else { return };
             let retention = batch.last().map_or_else(Retention::default, |last| last.retention);
             let name = Batch { node: self.own, number: self.batches.fetch_add(1, Ordering::Relaxed) };
             let messages = batch.iter().flat_map(|waiting| &waiting.messages);
