@@ -8,6 +8,7 @@ mod calls;
 mod channels;
 mod entries;
 mod keys;
+mod lean;
 mod link;
 mod members;
 mod origin;

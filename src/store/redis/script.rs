@@ -2,14 +2,18 @@
 
 use redis::Cmd;
 
+use super::lean::lean;
+
 /// A script, and the name by which servers know it once it is loaded.
 pub(super) struct Script {
     /// What it does, for errors.
     pub(super) operation: &'static str,
     /// What kind of key it works on, for errors.
     pub(super) kind: &'static str,
+    flags: &'static str,
     source: &'static str,
-    sha: std::sync::OnceLock<String>,
+    /// What is sent, and its name.
+    lean: std::sync::OnceLock<(String, String)>,
 }
 
 macro_rules! scripts {
@@ -17,8 +21,9 @@ macro_rules! scripts {
         $(pub(super) static $name: Script = Script {
             operation: $operation,
             kind: $kind,
-            source: concat!("#!lua", $flags, "\n", $(include_str!(concat!("scripts/", $file, ".lua")), "\n"),+),
-            sha: std::sync::OnceLock::new(),
+            flags: $flags,
+            source: concat!($(include_str!(concat!("scripts/", $file, ".lua")), "\n"),+),
+            lean: std::sync::OnceLock::new(),
         };)*
 
         /// All of them, to be loaded when a server is connected to.
@@ -53,18 +58,20 @@ scripts! {
 }
 
 impl Script {
-    fn sha(&self) -> &str {
-        self.sha.get_or_init(|| {
+    fn lean(&self) -> &(String, String) {
+        self.lean.get_or_init(|| {
             use sha1::{Digest, Sha1};
-            let digest = Sha1::digest(self.source.as_bytes());
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            let lean = format!("#!lua{}\n{}", self.flags, lean(self.source));
+            let digest = Sha1::digest(lean.as_bytes());
+            let name = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            (lean, name)
         })
     }
 
     /// The command that runs the script, if the server knows it.
     pub(super) fn command(&self, keys: &[String], arguments: &[Argument<'_>]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(self.sha()).arg(keys.len());
+        command.arg(&self.lean().1).arg(keys.len());
         for key in keys {
             command.arg(key);
         }
@@ -81,7 +88,7 @@ impl Script {
     /// The command that makes a server know it.
     pub(super) fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");
-        command.arg("LOAD").arg(self.source);
+        command.arg("LOAD").arg(&self.lean().0);
         command
     }
 }
