@@ -22,9 +22,10 @@ pub(super) struct ChannelKeys {
     pub(super) slot: u16,
 }
 
-/// The keys of one session: record, own frames, subscriptions, origin and attributes; and its bucket's deadlines.
+/// The key of one session's record. Scripts know by it the keys of all else that belongs to the session: its own frames,
+/// its subscriptions, origin and attributes, and its bucket's deadlines.
 pub(super) struct SessionKeys {
-    pub(super) keys: [String; 5],
+    pub(super) keys: [String; 1],
     pub(super) slot: u16,
 }
 
@@ -83,14 +84,8 @@ impl Keys {
 
     pub(super) fn session(&self, key: SessionKey) -> SessionKeys {
         let bucket = bucket_of(key);
-        let base = format!("{}:{{s{bucket}}}:{}", self.prefix, member_of(key));
-        let part = |kind: &str| format!("{base}:{kind}");
-        let parts = [part("own"), part("subscriptions"), part("origin")];
-        let [own, subscriptions, origin] = parts;
-        SessionKeys {
-            keys: [base, own, subscriptions, origin, self.deadlines(bucket)],
-            slot: Self::bucket_slot(bucket),
-        }
+        let record = format!("{}:{{s{bucket}}}:{}", self.prefix, member_of(key));
+        SessionKeys { keys: [record], slot: Self::bucket_slot(bucket) }
     }
 
     /// When the sessions of a bucket have to be looked at.

@@ -9,16 +9,16 @@ if not r then
   local start = now()
   local due = start + (released and delay or CHECK)
   r = {
-    'S1', life, OPEN, NOBODY, '', 0, '', 1, released and '' or node, request,
+    'S2', life, OPEN, NOBODY, '', 0, '', 1, released and '' or node, request,
     start + delay, due, delay, 0, released and 1 or 0, 1, released and 1 or 0, 0, 0, 0,
     0, 0, node, token, '', '', '', 0, 0,
-    attempt, 0, released and 1 or 0, token, '', '', '', false, 0,
+    attempt, 0, released and 1 or 0, token, '', '', '', '', 0,
   }
-  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
-  redis.call('HSET', KEYS[4], '', origin)
-  redis.call('PEXPIRE', KEYS[4], TTL + 2 * delay)
+  redis.call('UNLINK', KEYS[1] .. ':own', KEYS[1] .. ':subscriptions', KEYS[1] .. ':origin')
+  redis.call('HSET', KEYS[1] .. ':origin', '', origin)
+  redis.call('PEXPIRE', KEYS[1] .. ':origin', TTL + 2 * delay)
   remind(due, member)
-  save(r, KEYS[1])
+  keep(r, KEYS[1])
   return { 'created', life, 1 }
 end
 if r[TOKEN] == token then
@@ -35,11 +35,11 @@ local fenced, fenced_attachment = r[HOLDER], r[ATTACHMENT]
 if repeated or resumed then
   -- Commits that nobody has confirmed are void, also when a later request confirms later ones.
   if r[SUBSCRIPTIONS] > 0 then
-    local known = redis.call('HGETALL', KEYS[3])
+    local known = redis.call('HGETALL', KEYS[1] .. ':subscriptions')
     for i = 2, #known, 2 do
       local generation, old_epoch, old_seq, _, _, by, by_token = struct.unpack(SUBSCRIPTION, known[i])
       if by > r[CONFIRMED] then
-        redis.call('HSET', KEYS[3], known[i - 1],
+        redis.call('HSET', KEYS[1] .. ':subscriptions', known[i - 1],
           struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, old_epoch, old_seq, 0, by_token))
       end
     end

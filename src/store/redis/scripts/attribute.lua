@@ -2,8 +2,8 @@
 local r = find(ARGV[1])
 if not r or r[PHASE] == CLOSED then return 'over' end
 if ARGV[3] then
-  redis.call('HSET', KEYS[4], 'a' .. ARGV[2], ARGV[3])
+  redis.call('HSET', KEYS[1] .. ':origin', 'a' .. ARGV[2], ARGV[3])
 else
-  redis.call('HDEL', KEYS[4], 'a' .. ARGV[2])
+  redis.call('HDEL', KEYS[1] .. ':origin', 'a' .. ARGV[2])
 end
 return 'done'

@@ -6,6 +6,6 @@ if key == KEYS[1] then
   save(r, key)
 else
   redis.call('UNLINK', key)
-  redis.call('ZREM', KEYS[5], ARGV[2] .. r[LIFE])
+  redis.call('ZREM', deadlines(), ARGV[2] .. r[LIFE])
 end
 return 'done'

@@ -9,9 +9,9 @@ local frames = 10 + 3 * changes
 if r[PHASE] == OPEN and not given_up then
   for i = 10, frames - 1, 3 do
     if ARGV[i + 1] == '1' then
-      redis.call('HSET', KEYS[4], 'a' .. ARGV[i], ARGV[i + 2])
+      redis.call('HSET', KEYS[1] .. ':origin', 'a' .. ARGV[i], ARGV[i + 2])
     else
-      redis.call('HDEL', KEYS[4], 'a' .. ARGV[i])
+      redis.call('HDEL', KEYS[1] .. ':origin', 'a' .. ARGV[i])
     end
   end
   if ARGV[7] == '1' then r[TERMS] = ARGV[8] end

@@ -12,7 +12,7 @@ if r[PHASE] == OPEN then
   note(r, 6, attachment)
 elseif r[SUBSCRIPTIONS] > 0 then
   -- What its channels had before the close was handed out: nothing more comes.
-  redis.call('UNLINK', KEYS[3])
+  redis.call('UNLINK', KEYS[1] .. ':subscriptions')
   r[SUBSCRIPTIONS] = 0
 end
 r[RELEASED] = attachment

@@ -1,4 +1,4 @@
--- What all scripts of sessions share. A session's record is one packed array; these are its fields.
+-- What all scripts of sessions share. KEYS: the session's record, which names all else of it; these are its fields.
 local MAGIC, LIFE, PHASE, ON_CLOSE, CLOSER, CODE, TEXT, ATTACHMENT, HOLDER, REQUEST = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 local DEADLINE, DUE, DELAY, RECEIVED, SENT, LAST, HANDED, UNREAD, KEPT, CONFIRMED = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 local GENERATION, SUBSCRIPTIONS, RUNNER, TURN, RUNNING, DONE, WAITING, RATE_SINCE, RATE = 21, 22, 23, 24, 25, 26, 27, 28, 29
@@ -19,24 +19,46 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- When the sessions of the bucket have to be looked at.
+local function deadlines()
+  return string.sub(KEYS[1], 1, -33) .. 'deadlines'
+end
+
 -- Has the session looked at, at the latest, at an instant.
 local function remind(at, member)
-  redis.call('ZADD', KEYS[5], at, member)
-  redis.call('PEXPIRE', KEYS[5], 2 * TTL)
+  redis.call('ZADD', deadlines(), at, member)
+  redis.call('PEXPIRE', deadlines(), 2 * TTL)
 end
+
+-- How a record is packed: its fields in their order, those of any length behind their length.
+local RECORD = '>c2c8BBBc0I2I2c0I6Bc0Bc0I6I6I6I6I6I6I6I6I6I6I4I4Bc0Bc0Bc0Bc0Bc0I6I6I7BI6c8Bc0Bc0I4c0I4c0B'
 
 local function load(key)
-  local packed = redis.call('GET', key)
-  if not packed then return nil end
-  local fine, r = pcall(cmsgpack.unpack, packed)
-  if not fine or type(r) ~= 'table' or r[MAGIC] ~= 'S1' then
-    error({ err = 'FOREIGN the value of the session is none of sockhop' })
-  end
-  return r
+  local value = redis.call('GET', key)
+  if not value then return nil end
+  if string.sub(value, 1, 2) ~= 'S2' then error({ err = 'FOREIGN the value of the session is none of sockhop' }) end
+  return { struct.unpack(RECORD, value) }
 end
 
+local function packed(r)
+  return struct.pack(
+    RECORD, r[MAGIC], r[LIFE], r[PHASE], r[ON_CLOSE], #r[CLOSER], r[CLOSER], r[CODE], #r[TEXT], r[TEXT], r[ATTACHMENT],
+    #r[HOLDER], r[HOLDER], #r[REQUEST], r[REQUEST], r[DEADLINE], r[DUE], r[DELAY], r[RECEIVED], r[SENT], r[LAST],
+    r[HANDED], r[UNREAD], r[KEPT], r[CONFIRMED], r[GENERATION], r[SUBSCRIPTIONS], #r[RUNNER], r[RUNNER], #r[TURN], r[TURN],
+    #r[RUNNING], r[RUNNING], #r[DONE], r[DONE], #r[WAITING], r[WAITING], r[RATE_SINCE], r[RATE], r[ATTEMPT], r[REPLAY],
+    r[RELEASED], r[TOKEN], #r[END_TOKEN], r[END_TOKEN], #r[PUSHES], r[PUSHES], #r[TERMS], r[TERMS],
+    #r[INFO], r[INFO], r[REPLAY_SENT]
+  )
+end
+
+-- Writes a record that is there already. How long it lives is renewed when the session is looked at.
 local function save(r, key)
-  redis.call('SET', key, cmsgpack.pack(r), 'PX', TTL + 2 * r[DELAY])
+  redis.call('SET', key, packed(r), 'KEEPTTL')
+end
+
+-- Writes a record and has it live on.
+local function keep(r, key)
+  redis.call('SET', key, packed(r), 'PX', TTL + 2 * r[DELAY])
 end
 
 -- The session of one life, also when only its end is left of it, and the key where it is.
@@ -61,7 +83,7 @@ end
 -- Frames of the session's own from index `from` on.
 local function frames_from(r, from)
   if r[LAST] <= math.max(from, first(r)) then return {} end
-  local frames = redis.call('LRANGE', KEYS[2], math.max(from, first(r)) - first(r), -1)
+  local frames = redis.call('LRANGE', KEYS[1] .. ':own', math.max(from, first(r)) - first(r), -1)
   if #frames ~= r[LAST] - math.max(from, first(r)) then
     error({ err = 'MISSING frames of the session are gone' })
   end
@@ -82,10 +104,10 @@ local function receive(r)
   local count = r[SENT] - first(r)
   if count > 0 then
     if r[SENT] >= r[LAST] then
-      redis.call('UNLINK', KEYS[2])
+      redis.call('UNLINK', KEYS[1] .. ':own')
       r[KEPT] = 0
     else
-      r[KEPT] = r[KEPT] - weigh(redis.call('LPOP', KEYS[2], count))
+      r[KEPT] = r[KEPT] - weigh(redis.call('LPOP', KEYS[1] .. ':own', count))
     end
   end
   r[RECEIVED] = math.max(r[RECEIVED], r[SENT])
@@ -113,9 +135,9 @@ local function append(r, at)
       frames[#frames + 1] = ARGV[i]
       weight = weight + #ARGV[i] + WEIGHT
     end
-    redis.call('RPUSH', KEYS[2], unpack(frames))
+    redis.call('RPUSH', KEYS[1] .. ':own', unpack(frames))
   end
-  if start then redis.call('PEXPIRE', KEYS[2], TTL + 2 * r[DELAY]) end
+  if start then redis.call('PEXPIRE', KEYS[1] .. ':own', TTL + 2 * r[DELAY]) end
   r[LAST], r[UNREAD], r[KEPT] = from + #ARGV - at + 1, r[UNREAD] + weight, r[KEPT] + weight
   return from
 end
@@ -130,9 +152,9 @@ local function close(r, code, text, node, token)
   r[PHASE], r[CODE], r[TEXT] = CLOSED, code, text
   if code == 4501 then
     local handed = math.max(r[HANDED], first(r)) - first(r)
-    if handed == 0 then redis.call('UNLINK', KEYS[2]) else redis.call('LTRIM', KEYS[2], 0, handed - 1) end
+    if handed == 0 then redis.call('UNLINK', KEYS[1] .. ':own') else redis.call('LTRIM', KEYS[1] .. ':own', 0, handed - 1) end
     r[LAST], r[KEPT], r[UNREAD] = first(r) + handed, r[KEPT] - r[UNREAD], 0
-    redis.call('UNLINK', KEYS[3])
+    redis.call('UNLINK', KEYS[1] .. ':subscriptions')
     r[SUBSCRIPTIONS] = 0
   end
   if r[RUNNER] ~= '' then
@@ -145,18 +167,18 @@ end
 
 -- What whoever runs the on_close has to know.
 local function ended(r)
-  return { r[LIFE], r[CODE], r[TEXT], r[INFO] or redis.call('HGETALL', KEYS[4]) }
+  return { r[LIFE], r[CODE], r[TEXT], r[INFO] ~= '' and cmsgpack.unpack(r[INFO]) or redis.call('HGETALL', KEYS[1] .. ':origin') }
 end
 
 -- Frees the key of a session that is over. While somebody owes its on_close, that is kept aside.
 local function remove(r, member)
   if r[ON_CLOSE] == RUNNING_CALL or r[ON_CLOSE] == GIVEN then
-    r[INFO] = redis.call('HGETALL', KEYS[4])
-    save(r, KEYS[1] .. ':' .. r[LIFE])
+    r[INFO] = cmsgpack.pack(redis.call('HGETALL', KEYS[1] .. ':origin'))
+    keep(r, KEYS[1] .. ':' .. r[LIFE])
     remind(now() + CHECK, member .. r[LIFE])
   end
-  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-  redis.call('ZREM', KEYS[5], member)
+  redis.call('UNLINK', KEYS[1], KEYS[1] .. ':own', KEYS[1] .. ':subscriptions', KEYS[1] .. ':origin')
+  redis.call('ZREM', deadlines(), member)
 end
 
 local function is_held(r, attachment)
@@ -172,7 +194,7 @@ local function note(r, at, attachment)
   local names = {}
   for i = at, #ARGV, 4 do names[#names + 1] = ARGV[i] end
   if #names == 0 or r[SUBSCRIPTIONS] == 0 then return end
-  local known, changed = redis.call('HMGET', KEYS[3], unpack(names)), {}
+  local known, changed = redis.call('HMGET', KEYS[1] .. ':subscriptions', unpack(names)), {}
   for i, packed in ipairs(known) do
     if packed then
       local generation, old_epoch, old_seq, epoch, seq, by, token = struct.unpack(SUBSCRIPTION, packed)
@@ -186,7 +208,7 @@ local function note(r, at, attachment)
       end
     end
   end
-  if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
+  if #changed > 0 then redis.call('HSET', KEYS[1] .. ':subscriptions', unpack(changed)) end
 end
 
 -- What waits for a receiver.
@@ -194,6 +216,6 @@ local function snapshot(r, from)
   return {
     r[ATTACHMENT], from, r[RECEIVED] == 0 and r[REPLAY] == REPLAY_OVER and REPLAY_NEW or r[REPLAY],
     r[PHASE] == CLOSED and r[CODE] or 0, r[TEXT], r[CONFIRMED], frames_from(r, from),
-    r[SUBSCRIPTIONS] > 0 and redis.call('HGETALL', KEYS[3]) or {}, r[TERMS] or '',
+    r[SUBSCRIPTIONS] > 0 and redis.call('HGETALL', KEYS[1] .. ':subscriptions') or {}, r[TERMS],
   }
 end

@@ -1,4 +1,4 @@
--- Looks at the sessions of a bucket whose deadline is past. KEYS: a session's, the deadlines last; ARGV: the node that looks,
+-- Looks at the sessions of a bucket whose deadline is past. ARGV: the node that looks,
 -- a token, the session's member among the deadlines, whether nodes and deadlines may be judged, nodes that live, and nodes
 -- that are dead. What a node of neither kind has to do with the session is not judged: it may have come just now.
 local node, token, member, may_judge, alive, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
@@ -18,11 +18,11 @@ local ending = #member > 32 and string.sub(member, 33)
 local key = ending and KEYS[1] .. ':' .. ending or KEYS[1]
 local fine, r = pcall(load, key)
 if not fine then
-  redis.call('ZREM', KEYS[5], member)
+  redis.call('ZREM', deadlines(), member)
   return { 'foreign' }
 end
 if not r then
-  redis.call('ZREM', KEYS[5], member)
+  redis.call('ZREM', deadlines(), member)
   return { 'gone' }
 end
 local at = now()
@@ -30,8 +30,10 @@ local at = now()
 local function again(due)
   r[DUE] = due
   remind(due, member)
-  for i = 2, 4 do redis.call('PEXPIRE', KEYS[i], TTL + 2 * r[DELAY]) end
-  save(r, key)
+  for _, part in ipairs({ ':own', ':subscriptions', ':origin' }) do
+    redis.call('PEXPIRE', KEYS[1] .. part, TTL + 2 * r[DELAY])
+  end
+  keep(r, key)
 end
 
 if not may_judge then
