@@ -1,6 +1,8 @@
 //! What clients, publishers and readiness see while Redis is hurt.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
 
 use sockhop::store::{Batch, Position, Publish, PublishError, Retention, Store};
 use sockhop::{Message, NodeId};
@@ -74,6 +76,18 @@ async fn a_redis_that_hangs_for_seconds_is_only_late() {
     .await;
     account.check_only_late();
     assert!(!account.unready.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_without_its_data_is_told() {
+    let redis = Redis::start();
+    let account = hurt(&redis, "restart, nothing on disk", |redis| {
+        redis.kill();
+        redis.restart();
+    })
+    .await;
+    account.check();
+    assert_eq!(account.clients.len(), account.ends().values().sum::<usize>(), "{:?}", account.ends());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +174,11 @@ async fn a_tail_that_a_replica_never_had_is_told_and_its_numbers_are_not_used_ag
         assert!(account.lost().contains(number) || position.epoch != before.epoch || position.seq <= before.seq);
     }
     let ends = account.ends();
-    assert_eq!(ends.get("c[4504,\"Messages were missed\"]"), Some(&3), "streams stood in the tail: {ends:?}");
+    assert_eq!(
+        ends.get("c[4504,\"Messages were missed\"]"),
+        Some(&6),
+        "streams and WebSockets stood in the tail: {ends:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,4 +282,63 @@ async fn slots_that_move_under_load_are_followed() {
     let account = trial.end().await;
     account.tell("resharding under load");
     account.check_only_late();
+}
+
+/// How long faults follow each other: seconds, or as many as `SOCKHOP_FAULT_SECONDS` says.
+fn long() -> Duration {
+    let seconds = std::env::var("SOCKHOP_FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(6))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_that_lose_nothing_are_only_late_one_after_the_other() {
+    let redis = Redis::with(&["appendonly yes", "appendfsync always"]);
+    let account = hurt(&redis, "all that lose nothing, at random", |redis| {
+        let (began, mut random) = (Instant::now(), rand::rng());
+        while began.elapsed() < long() {
+            match random.random_range(0..4) {
+                0 => {
+                    redis.kill();
+                    redis.restart();
+                }
+                1 => drop(redis.try_command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])),
+                2 => drop(redis.try_command(&["CLIENT", "KILL", "TYPE", "pubsub"])),
+                _ => {
+                    redis.stop();
+                    std::thread::sleep(Duration::from_millis(random.random_range(0..3500)));
+                    redis.cont();
+                }
+            }
+            std::thread::sleep(Duration::from_millis(random.random_range(0..500)));
+        }
+    })
+    .await;
+    account.check_only_late();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failovers_of_a_cluster_under_load_lose_a_tail_at_most() {
+    let cluster = Cluster::start(3, 1);
+    let trial = Trial::start([&cluster.url(), &cluster.url()]).await;
+    let (began, slot) = (Instant::now(), cluster.slot("{c:news}"));
+    loop {
+        let port = cluster.owner(slot).port();
+        blocking(|| {
+            let killed = cluster.owner(slot);
+            killed.kill();
+            until("its replica has the slot", || cluster.owner(slot).port() != port);
+            killed.restart();
+            cluster.wait_whole();
+            killed.wait_in_sync();
+        })
+        .await;
+        trial.everybody_gets_something_new().await;
+        if began.elapsed() >= long() {
+            break;
+        }
+    }
+    let mut account = trial.end().await;
+    account.tell("Cluster failover under load");
+    account.forgive_repeats();
+    account.check();
 }

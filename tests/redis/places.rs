@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::program::Program;
-use crate::server::{Redis, free_port, until};
+use crate::server::{Redis, Sentinels, free_port, until};
 
 /// That sessions and messages go through.
 fn works(program: &Program) {
@@ -40,6 +40,17 @@ fn a_password_and_a_user_are_used() {
     redis.command(&["ACL", "SETUSER", "me", "on", ">p@ss", "~mine:*", "&mine:*", "+@all"]);
     let url = format!("redis://me:p%40ss@{}", redis.host());
     works(&Program::start(&url, &["--store-prefix", "mine"]));
+}
+
+#[test]
+fn sentinels_that_know_no_credentials_will_do() {
+    let redis = Redis::with(&["requirepass sesame", "user me on >pw ~* &* +@all"]);
+    let sentinels = Sentinels::start(&redis, 0, 1);
+    let hosts = sentinels.url().split_once("://").unwrap().1.to_owned();
+    for (credentials, prefix) in [(":sesame", "a"), ("me:pw", "b")] {
+        let url = format!("redis-sentinel://{credentials}@{hosts}");
+        works(&Program::start(&url, &["--store-prefix", prefix]));
+    }
 }
 
 /// An authority, and a certificate of it for 127.0.0.1 and localhost, made by openssl.

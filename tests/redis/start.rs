@@ -78,6 +78,17 @@ fn a_user_without_rights_ends_the_start_and_is_named() {
 }
 
 #[test]
+fn a_user_that_may_not_subscribe_makes_the_node_unready_and_is_named() {
+    let redis = Redis::start();
+    redis.command(&["ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-ssubscribe"]);
+    let program = Program::start(&format!("redis://deaf:pw@{}", redis.host()), &[]);
+    program.wait_log("NOPERM");
+    program.wait_unready("subscriptions in the store are silent");
+    redis.command(&["ACL", "SETUSER", "deaf", "+ssubscribe"]);
+    program.wait_ready();
+}
+
+#[test]
 fn rights_that_suffice_are_those_of_the_documentation() {
     let redis = Redis::start();
     redis.command(&[

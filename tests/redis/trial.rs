@@ -1,10 +1,11 @@
 //! A small deployment under load: what happened to clients, publishers and readiness while Redis was hurt.
 //!
 //! Two nodes of this process, each with a store of its own, a publisher that numbers its messages, and clients that poll
-//! or stream, each request at the other node. A balancer stands in between: it repeats what was closed without a byte.
+//! or stream, each request at the other node, or hold a WebSocket. A balancer stands in between: it repeats what was closed without a byte.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,19 +13,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use sockhop::server::{Drain, Limits, Server};
 use sockhop::store::{
     Batch, Position, Publish, PublishError, Published, RedisStore, RedisStoreBuilder, Retention, Store,
     SubscribeError,
 };
 use sockhop::{ChannelName, Handler, Message, Node, NodeId, Service, Session};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use warp::{Filter, Reply};
 
 /// One node with its own store.
 pub(crate) struct Member {
     pub(crate) store: Arc<RedisStore>,
     pub(crate) node: Node,
     pub(crate) service: Service,
+    /// Where it also listens, for WebSockets.
+    address: SocketAddr,
 }
 
 /// Subscribes each session to [`channel`], and echoes.
@@ -58,7 +65,14 @@ impl Member {
             .request_id_header(Some(HeaderName::from_static("x-request-id")))
             .disconnect_delay(Duration::from_secs(20))
             .build(&node);
-        Self { store, node, service }
+        let server = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default()).expect("a port");
+        let address = server.local_addr().expect("an address");
+        let (served, services) = (node.clone(), vec![service.clone()]);
+        tokio::spawn(async move {
+            let rest = warp::any().map(|| warp::reply().into_response()).boxed();
+            server.serve(&served, services, rest, std::future::pending(), Drain::default()).await
+        });
+        Self { store, node, service, address }
     }
 
     /// Waits until the node is ready.
@@ -83,7 +97,10 @@ const PATIENCE: Duration = Duration::from_secs(100);
 pub(crate) enum Mode {
     Poll,
     Stream,
+    WebSocket,
 }
+
+const MODES: [Mode; 3] = [Mode::Poll, Mode::Stream, Mode::WebSocket];
 
 /// What one session got, and why it ended, if it did.
 #[derive(Debug, Default)]
@@ -144,6 +161,14 @@ impl Account {
         }
     }
 
+    /// A failover that loses a tail may lose with it that some polls were answered: what they carried comes again.
+    pub(crate) fn forgive_repeats(&mut self) {
+        for conversation in self.clients.values_mut().flatten() {
+            let mut seen = BTreeSet::new();
+            conversation.got.retain(|number| seen.insert(*number));
+        }
+    }
+
     /// Nobody noticed but by waiting.
     pub(crate) fn check_only_late(&self) {
         self.check();
@@ -195,8 +220,8 @@ impl Trial {
         let pace = Arc::new(AtomicU64::new(10));
         let mut tasks =
             vec![tokio::spawn(watch(Arc::clone(&members), Arc::clone(&account), Arc::clone(&receiving)))];
-        for number in 0..2 * CLIENTS {
-            let mode = if number < CLIENTS { Mode::Poll } else { Mode::Stream };
+        for number in 0..MODES.len() * CLIENTS {
+            let mode = MODES[number % MODES.len()];
             let client = Client { number, mode, members: Arc::clone(&members), account: Arc::clone(&account) };
             tasks.push(tokio::spawn(client.run(Arc::clone(&receiving))));
         }
@@ -248,7 +273,7 @@ impl Trial {
             let has = |sessions: &Vec<Conversation>| {
                 sessions.last().is_some_and(|session| session.got.last().is_some_and(|number| *number >= now))
             };
-            account.clients.len() == 2 * CLIENTS && account.clients.values().all(has)
+            account.clients.len() == MODES.len() * CLIENTS && account.clients.values().all(has)
         })
         .await;
     }
@@ -367,7 +392,11 @@ impl Client {
         while goes_on.load(Ordering::Acquire) {
             lock(&self.account).clients.entry(self.number).or_default().push(Conversation::default());
             let session = format!("{}-{:x}", self.number, rand::random::<u64>());
-            let Over(end) = self.converse(&session).await;
+            let Over(end) = match self.mode {
+                Mode::Poll => self.converse(&session, "xhr").await,
+                Mode::Stream => self.converse(&session, "xhr_streaming").await,
+                Mode::WebSocket => self.hold_a_socket(&session).await,
+            };
             self.note(|conversation| conversation.end = Some(end));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -380,11 +409,11 @@ impl Client {
     }
 
     /// Receives, at one node after the other, until the session is over.
-    async fn converse(&self, session: &str) -> Over {
+    async fn converse(&self, session: &str, endpoint: &str) -> Over {
         let mut opened = false;
         for turn in self.number.. {
             let request = rand::random::<u64>().to_string();
-            let mut response = match self.request(session, turn, &request).await {
+            let mut response = match self.request(session, endpoint, turn, &request).await {
                 Ok(response) => response,
                 Err(over) => return over,
             };
@@ -409,6 +438,59 @@ impl Client {
         unreachable!("turns do not run out")
     }
 
+    /// A WebSocket to one node, until it closes.
+    async fn hold_a_socket(&self, session: &str) -> Over {
+        match self.talk_over_a_socket(session).await {
+            Ok(over) => over,
+            Err(error) => Over(format!("cut: {}", error.kind())),
+        }
+    }
+
+    async fn talk_over_a_socket(&self, session: &str) -> io::Result<Over> {
+        let address = self.members[self.number % self.members.len()].address;
+        let mut socket = BufStream::new(TcpStream::connect(address).await?);
+        let request = format!(
+            "GET /sub/000/{session}/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).await?;
+        socket.flush().await?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if socket.read_line(&mut head).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        let mut opened = false;
+        loop {
+            let (kind, length) = (socket.read_u8().await? & 15, socket.read_u8().await?);
+            let length = match length {
+                126 => u64::from(socket.read_u16().await?),
+                127 => socket.read_u64().await?,
+                length => u64::from(length),
+            };
+            let mut payload = vec![0; usize::try_from(length).expect("a length")];
+            socket.read_exact(&mut payload).await?;
+            match kind {
+                1 => {
+                    if let Err(over) = self.frame(std::str::from_utf8(&payload).expect("UTF-8"), &mut opened) {
+                        return Ok(over);
+                    }
+                }
+                8 => return Ok(Over("closed".to_owned())),
+                9 => {
+                    // A pong, masked with zeros.
+                    let length = u8::try_from(payload.len()).expect("a short ping");
+                    socket.write_all(&[0x8a, 0x80 | length, 0, 0, 0, 0]).await?;
+                    socket.write_all(&payload).await?;
+                    socket.flush().await?;
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn frame(&self, frame: &str, opened: &mut bool) -> Result<(), Over> {
         match frame.as_bytes().first() {
             None => {}
@@ -427,14 +509,16 @@ impl Client {
     }
 
     /// One request, as the balancer brings it: again elsewhere, under the same name, if it was closed without a byte.
-    async fn request(&self, session: &str, turn: usize, id: &str) -> Result<http::Response<sockhop::Body>, Over> {
-        let path = match self.mode {
-            Mode::Poll => "xhr",
-            Mode::Stream => "xhr_streaming",
-        };
+    async fn request(
+        &self,
+        session: &str,
+        endpoint: &str,
+        turn: usize,
+        id: &str,
+    ) -> Result<http::Response<sockhop::Body>, Over> {
         for attempt in 0..3 {
             let member = &self.members[(turn + attempt) % self.members.len()];
-            let request = Request::post(format!("/sub/000/{session}/{path}"))
+            let request = Request::post(format!("/sub/000/{session}/{endpoint}"))
                 .header("x-request-id", id)
                 .body(Empty::<Bytes>::new())
                 .expect("a request");

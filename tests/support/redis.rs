@@ -278,11 +278,12 @@ impl Sentinels {
     /// As many sentinels for a primary and its replicas; they have seen each other and all replicas.
     pub(crate) fn start(primary: &Redis, replicas: usize, count: usize) -> Self {
         let quorum = count / 2 + 1;
-        let lines = [
+        let mut lines = vec![
             format!("sentinel monitor {PRIMARY} 127.0.0.1 {} {quorum}", primary.port),
             format!("sentinel down-after-milliseconds {PRIMARY} 1000"),
             format!("sentinel failover-timeout {PRIMARY} 10000"),
         ];
+        lines.extend(primary.password.as_ref().map(|password| format!("sentinel auth-pass {PRIMARY} {password}")));
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let sentinels: Vec<_> = (0..count).map(|_| Redis::launch(&lines, true)).collect();
         for sentinel in &sentinels {

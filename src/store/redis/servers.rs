@@ -127,7 +127,7 @@ impl Servers {
         hopeless.or_else(|| trouble.values().next()).cloned()
     }
 
-    fn note(&self, who: &str, trouble: Option<Unusable>) {
+    pub(super) fn note(&self, who: &str, trouble: Option<Unusable>) {
         let mut all = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match trouble {
             Some(trouble) => {
@@ -143,6 +143,13 @@ impl Servers {
                 }
             }
         }
+    }
+
+    /// A server is none of the store any more: what stood in its way does not matter.
+    fn forget(&self, place: &Place) {
+        let mut all = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = place.to_string();
+        all.retain(|who, _| *who != place && who.strip_suffix(" (Pub/Sub)") != Some(&place));
     }
 
     /// Whether every slot has a server that is connected to.
@@ -226,12 +233,26 @@ impl Servers {
     }
 
     async fn ask_sentinel(&self, host: &Host, name: &str) -> Result<Host, Unusable> {
-        let mut connection = link::connect(self.url.sentinel(host)?, self.timeout, |_| Ok(())).await?;
+        let mut connection = self.connect_sentinel(host).await?;
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("get-master-addr-by-name").arg(name);
         let primary: Option<(String, u16)> = ask.query_async(&mut connection).await?;
         let (name, port) = primary.ok_or_else(|| Unusable::Yet(format!("{host} knows no primary {name:?}")))?;
         Ok(Host { name, port })
+    }
+
+    /// Connects with the credentials of the servers, or without, since sentinels often know none.
+    async fn connect_sentinel(&self, host: &Host) -> Result<redis::aio::MultiplexedConnection, Unusable> {
+        let info = self.url.sentinel(host)?;
+        let open = info
+            .clone()
+            .set_redis_settings(redis::RedisConnectionInfo::default().set_protocol(redis::ProtocolVersion::RESP3));
+        match link::connect(info, self.timeout, |_| Ok(())).await.map_err(Unusable::from) {
+            Err(Unusable::Ever(_)) if self.url.has_credentials() => {
+                Ok(link::connect(open, self.timeout, |_| Ok(())).await?)
+            }
+            connected => connected,
+        }
     }
 
     async fn ask_cluster(&self, host: &Host) -> Result<Vec<(u16, u16, Place)>, Unusable> {
@@ -266,7 +287,7 @@ impl Servers {
         if !same {
             for gone in before.servers() {
                 if !ranges.iter().any(|(_, _, server)| Arc::ptr_eq(server, &gone)) {
-                    self.note(&gone.place.to_string(), None);
+                    self.forget(&gone.place);
                 }
             }
             *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Map { ranges });

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, Value};
+use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::link::Unusable;
 use super::servers::{Server, Servers, pause};
 use crate::store::StoreError;
 
@@ -61,6 +62,8 @@ struct Ear {
     server: Arc<Server>,
     connection: MultiplexedConnection,
     closed: CancellationToken,
+    /// A subscription over it was acknowledged or refused: from then on acknowledgements are heard as they come.
+    tried: std::sync::atomic::AtomicBool,
     /// Which subscriptions were asked for over it.
     asked: Mutex<HashMap<String, Instant>>,
     /// The newest probe that was sent, when, and the newest that was heard.
@@ -259,6 +262,7 @@ impl Subscriptions {
             server: Arc::clone(server),
             connection,
             closed: closed.clone(),
+            tried: false.into(),
             asked: Mutex::default(),
             probe: Mutex::new((0, None)),
         });
@@ -270,6 +274,23 @@ impl Subscriptions {
                 me.wake.notify_one();
             }
         });
+        Ok(())
+    }
+
+    /// Asks for a subscription, whose acknowledgement comes as a push. The first is waited for, to hear if the server
+    /// refuses it.
+    async fn ask(&self, ear: &Ear, name: &str) -> redis::RedisResult<()> {
+        let mut command = redis::cmd("SSUBSCRIBE");
+        let first = !ear.tried.swap(true, Ordering::Relaxed);
+        command.arg(name).set_no_response(!first);
+        let answer = ear.connection.clone().send_packed_command(&command).await?;
+        if first {
+            let refused = match answer {
+                Value::ServerError(error) => Some(Unusable::from(RedisError::from(error))),
+                _ => None,
+            };
+            self.servers.note(&format!("{} (Pub/Sub)", ear.server.place), refused);
+        }
         Ok(())
     }
 
@@ -327,10 +348,7 @@ impl Subscriptions {
         }
         for (ear, names) in asks.into_values() {
             for name in names {
-                let mut command = redis::cmd("SSUBSCRIBE");
-                command.arg(&name).set_no_response(true);
-                // The acknowledgement comes as a push.
-                if ear.connection.clone().send_packed_command(&command).await.is_err() {
+                if self.ask(&ear, &name).await.is_err() {
                     ear.closed.cancel();
                     failed = true;
                     break;

@@ -171,6 +171,10 @@ impl StoreUrl {
         })
     }
 
+    pub(super) fn has_credentials(&self) -> bool {
+        self.user.is_some() || self.password.is_some()
+    }
+
     pub(super) fn unix(&self, path: &std::path::Path) -> redis::RedisResult<ConnectionInfo> {
         self.with(ConnectionAddr::Unix(path.to_owned()), self.database)
     }
