@@ -1,7 +1,8 @@
 //! What lies in `deploy/`, run for real: nginx, HAProxy and Caddy with the files that are shipped, only addresses and
-//! places of files exchanged, each before three nodes on one Redis.
+//! places of files exchanged, each before three nodes on one Redis; and the `cluster` command.
 #![cfg(feature = "bin")]
 
+mod command;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../wire/http.rs"]
 mod http;

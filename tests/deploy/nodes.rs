@@ -1,7 +1,7 @@
 //! Three nodes on one Redis, each behind a relay, as processes that can be killed, stopped, drained and restarted.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::{env, thread};
 
@@ -27,6 +27,15 @@ impl Process {
             .spawn()
             .expect("start the watchdog shell");
         Self { child, watchdog }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it says, which must be piped and untaken.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("stdout is piped")
     }
 
     /// Sends a signal such as `TERM`.
@@ -88,7 +97,7 @@ impl Node {
             command.stdout(Stdio::piped());
             command
         });
-        let out = process.child.stdout.take().expect("stdout is piped");
+        let out = process.stdout();
         let (announce, announced) = mpsc::channel();
         thread::spawn(move || {
             let mut lines = BufReader::new(out).lines();

@@ -18,6 +18,11 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(method: &str, target: &str) -> Self {
+        Self::bare(method, target).header("Host", "localhost")
+    }
+
+    /// Without any header.
+    pub(crate) fn bare(method: &str, target: &str) -> Self {
         Self {
             method: method.to_owned(),
             target: target.to_owned(),
@@ -25,7 +30,6 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
         }
-        .header("Host", "localhost")
     }
 
     pub(crate) fn get(target: &str) -> Self {

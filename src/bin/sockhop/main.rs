@@ -1,5 +1,6 @@
 //! The `sockhop` program: options, logging, commands. All else is the library's.
 
+mod cluster;
 mod options;
 mod page;
 mod serve;
@@ -39,6 +40,15 @@ struct Cli {
 enum Command {
     /// Serve (the default)
     Serve(Box<Serve>),
+    /// Start Redis, several nodes and nginx on this machine, to play with
+    ///
+    /// Each request goes to another node. The page shows which node answered each, and has buttons to drain, kill and
+    /// start nodes. From a shell, with the numbers that are printed at the start, `kill PROCESS` drains a node and
+    /// `kill -9 PROCESS` kills it.
+    ///
+    /// It needs redis-server and nginx in the path, takes free ports for all but the page, and keeps its files in a
+    /// temporary folder. Ctrl-C ends all of it.
+    Cluster(cluster::Cluster),
     /// Say whether a file of options is right, and what is wrong with it
     Check {
         /// The TOML file
@@ -60,12 +70,14 @@ const EXAMPLES: &str = "Examples:
   sockhop                                     the page with the transport lab, on http://127.0.0.1:8081/
   sockhop serve --listen 0.0.0.0:80 --service /chat=broadcast --origins https://app.example.com
   sockhop serve --config sockhop.toml --log-format json
+  sockhop cluster                             three nodes, Redis and nginx on this machine, to play with
   sockhop check sockhop.toml";
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse() {
         Cli { command: Some(Command::Check { config }), .. } => check(&config),
         Cli { command: Some(Command::Serve(serve)), .. } => run(&serve),
+        Cli { command: Some(Command::Cluster(cluster)), .. } => run_cluster(cluster),
         Cli { command: None, serve } => run(&serve),
     };
     match outcome {
@@ -95,6 +107,13 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     start_log(settings.log_level, settings.log_format);
     raise_file_limit(settings.limits.connections);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run(settings))
+}
+
+fn run_cluster(cluster: cluster::Cluster) -> anyhow::Result<()> {
+    start_log(LogLevel::Warn, LogFormat::Text);
+    // nginx inherits it.
+    raise_file_limit(cluster::CONNECTIONS);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cluster.run())
 }
 
 fn start_log(level: LogLevel, format: LogFormat) {
