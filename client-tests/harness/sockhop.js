@@ -56,7 +56,7 @@ class Sockhop {
 }
 
 /** SOCKHOP_BIN, or the binary that was built last. */
-function binary() {
+export function binary() {
   if (process.env.SOCKHOP_BIN) return process.env.SOCKHOP_BIN;
   const built = ['release', 'debug']
     .map((profile) => fileURLToPath(new URL(`../../target/${profile}/sockhop`, import.meta.url)))
@@ -67,6 +67,6 @@ function binary() {
 }
 
 /** The caller's environment without settings that would change the server under test. */
-function cleanEnvironment() {
+export function cleanEnvironment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SOCKHOP_')));
 }

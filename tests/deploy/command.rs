@@ -32,7 +32,7 @@ fn a_session_goes_on_while_nodes_are_drained_killed_and_started_by_order() {
     let cluster = Cluster::start(&[]);
     let url = "/demo/echo/000/alive";
     assert_eq!(cluster.server.post(&format!("{url}/xhr"), "").text(), "o\n");
-    for (number, order, how) in [(1, "drain", "was drained and ended in order"), (2, "kill", "was killed and")] {
+    for (number, order, how) in [(1, "drain", "was drained and ended in order"), (2, "kill", "was killed")] {
         let before = cluster.state()[number - 1]["id"].clone();
         assert_eq!(cluster.order(number, order).status, 202);
         cluster.wait_for(number, "ended");

@@ -1,6 +1,7 @@
 // The first section of the page: one connection to the echo service, its facts, its frames and its round trips.
 
 import { describeClose } from './close-codes.js';
+import { saysNode } from './cluster.js';
 import { hook } from './dom.js';
 import { FrameLog } from './frame-log.js';
 import { formatBytes, formatCount, formatMs, plural } from './numbers.js';
@@ -12,6 +13,11 @@ import { aboutTransport } from './transports.js';
 const MOST_PINGS = 1_000;
 // For the reason that measure.js gives.
 const BETWEEN_PINGS_MS = 60;
+
+// A page sees no headers of a WebSocket's handshake, so the echo service of a server that says which node answers is asked
+// over the socket itself.
+const WHICH_NODE = 'which node?';
+const NODE_SAID = /^node ([0-9a-f]{16})$/;
 
 const STATES = {
   idle: { label: 'Not connected', button: 'Connect' },
@@ -38,9 +44,12 @@ export class ConnectionPanel {
   #counts = noCounts();
   #pinging = null;
   #factsDue = false;
+  #nodes;
 
-  constructor(url) {
+  /** `nodes` is told which of them answers. */
+  constructor(url, nodes) {
     this.#url = url;
+    this.#nodes = nodes;
     this.#on('connect-form', () => this.#toggle());
     this.#on('message-form', () => this.#sendMessage());
     this.#on('ping-form', () => this.#sendPings());
@@ -76,6 +85,7 @@ export class ConnectionPanel {
     this.#counts = noCounts();
     this.#plot.clear();
     this.#frames.clear();
+    this.#nodes.clear();
     this.#select.disabled = true;
     this.#steady = new SteadyConnection(this.#url, this.#select.value, this.#handlers(), () => this.#again.checked);
   }
@@ -90,6 +100,7 @@ export class ConnectionPanel {
       onAttemptFailed: (name, code) => this.#frames.note(`${name} did not open (${code})`),
       onFrame: (frame) => this.#frame(frame),
       onFacts: () => this.#factsLater(),
+      onAnswer: (answer) => this.#nodes.answered(answer),
       onOpen: () => this.#opened(),
       onMessage: (text) => this.#answered(text),
       onClose: (close) => this.#closed(close),
@@ -112,10 +123,13 @@ export class ConnectionPanel {
     const { transport, openMs } = this.#steady.connection;
     this.#fields.disabled = false;
     this.#facts();
+    if (transport === 'websocket' && saysNode()) this.#steady.send(WHICH_NODE);
     this.#show('open', `Open over ${transport} after ${formatMs(openMs)}.`);
   }
 
   #answered(text) {
+    const node = NODE_SAID.exec(text)?.[1];
+    if (node) this.#nodes.carriedBy(node);
     const ms = this.#trips.answered(text);
     if (Number.isNaN(ms)) return;
     this.#plot.add(ms);
@@ -238,7 +252,11 @@ class Pings {
 }
 
 function noCounts() {
-  return { in: { frames: 0, bytes: 0 }, out: { frames: 0, bytes: 0 }, heartbeats: 0 };
+  return {
+    in: { frames: 0, bytes: 0 },
+    out: { frames: 0, bytes: 0 },
+    heartbeats: 0,
+  };
 }
 
 function write(name, text) {

@@ -16,7 +16,7 @@ const ID_ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
  * Handlers, all optional: onAttempt(name), onAttemptFailed(name, code, reason), onFrame(frame), onFacts(),
- * onOpen(), onMessage(text), onClose({code, reason, wasOpen}).
+ * onAnswer({node, kind}), onOpen(), onMessage(text), onClose({code, reason, wasOpen}).
  *
  * A frame is {direction: "in" | "out", kind, text, size, at}; `at` is milliseconds since the connection was begun.
  */
@@ -73,7 +73,11 @@ export class Connection {
     // All but the receiver that runs now have ended; some, such as the forms of jsonp-polling, are never reported.
     const unreported = Math.max(requests - 1 - reported, 0) * REPORTED_HEAD;
     const running = transportNamed(this.transport)?.streams ? this.#runningBytes : 0;
-    return { requests, received: receivedBytes + unreported + running, measured: unreported + running === 0 };
+    return {
+      requests,
+      received: receivedBytes + unreported + running,
+      measured: unreported + running === 0,
+    };
   }
 
   #watcher() {
@@ -107,21 +111,28 @@ export class Connection {
     const random = crypto.getRandomValues(new Uint8Array(12));
     this.sessionId = Array.from(random, (byte) => ID_ALPHABET[byte % ID_ALPHABET.length]).join('');
     let ended = 0;
-    this.#meter = new TrafficMeter(this.sessionId, () => {
+    const changed = () => {
       // In a hidden frame only the timings tell that a receiver has ended and the next one runs.
       if (this.#windowId && this.#meter.endedReceivers > ended) {
         ended = this.#meter.endedReceivers;
         this.#runningBytes = transportNamed(this.transport)?.prelude ?? 0;
       }
       this.#tell('onFacts');
-    });
+    };
+    this.#meter = new TrafficMeter(this.sessionId, changed, (answer) => this.#tell('onAnswer', answer));
     return this.sessionId;
   }
 
   #frame(direction, kind, text) {
     const size = utf8Length(text);
     if (direction === 'in') this.#runningBytes += size + (transportNamed(this.transport)?.framing?.(size) ?? 0);
-    this.#tell('onFrame', { direction, kind, text, size, at: performance.now() - this.#started });
+    this.#tell('onFrame', {
+      direction,
+      kind,
+      text,
+      size,
+      at: performance.now() - this.#started,
+    });
   }
 
   #opened() {
@@ -136,7 +147,11 @@ export class Connection {
     if (this.#finished) return;
     this.#finished = true;
     this.#meter?.stop();
-    this.#tell('onClose', { code, reason, wasOpen: Number.isFinite(this.openMs) });
+    this.#tell('onClose', {
+      code,
+      reason,
+      wasOpen: Number.isFinite(this.openMs),
+    });
   }
 
   #tell(name, ...values) {

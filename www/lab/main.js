@@ -1,8 +1,9 @@
-// Puts the page together: fills the transport lists, marks what cannot work here, and starts the three sections.
+// Puts the page together: fills the transport lists, marks what cannot work here, and starts its sections.
 
 import { Comparison } from './compare.js';
 import { ConnectionPanel } from './connection-panel.js';
 import { element, hook } from './dom.js';
+import { NodesPanel } from './nodes-panel.js';
 import { Room } from './room.js';
 import { AUTOMATIC, TRANSPORTS, fetchInfo, unavailableBecause } from './transports.js';
 
@@ -16,8 +17,11 @@ function start() {
   const selects = [hook('transport-select'), hook('room-transport')];
   for (const select of selects) fillSelect(select);
   preselect(selects[0]);
-  const sections = [new ConnectionPanel(ECHO), new Comparison(ECHO), new Room(ROOM)];
-  showSupport(selects, sections[1]);
+  const nodes = new NodesPanel();
+  const comparison = new Comparison(ECHO);
+  const sections = [new ConnectionPanel(ECHO, nodes), nodes, comparison, new Room(ROOM)];
+  showSupport(selects, comparison);
+  nodes.start();
   // A page put away with open connections could not be brought back from the browser's cache.
   addEventListener('pagehide', () => sections.forEach((section) => section.stop()));
 }

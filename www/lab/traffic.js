@@ -3,7 +3,16 @@
 // The timings name every finished response whose path holds the session's id. They know nothing of WebSocket frames
 // nor of a response that still runs. Hidden frames keep timings of their own and are followed once they have loaded.
 
+import { nodeOf } from './cluster.js';
+
 const RECEIVER = /\/(xhr|xhr_streaming|eventsource|htmlfile|jsonp)(\?|$)/;
+const ENDPOINT = /\/([a-z_]+)(\?|$)/;
+const KINDS = {
+  xhr: 'poll',
+  jsonp: 'poll',
+  xhr_send: 'send',
+  jsonp_send: 'send',
+};
 
 export class TrafficMeter {
   requests = 0;
@@ -12,12 +21,15 @@ export class TrafficMeter {
 
   #part;
   #onChange;
+  #onAnswer;
   #observers = [];
   #windows = new Set();
 
-  constructor(sessionId, onChange = () => {}) {
+  /** `onAnswer({node, kind})` is called for each request whose answer names its node. */
+  constructor(sessionId, onChange = () => {}, onAnswer = () => {}) {
     this.#part = `/${sessionId}/`;
     this.#onChange = onChange;
+    this.#onAnswer = onAnswer;
     this.follow(globalThis);
   }
 
@@ -53,9 +65,16 @@ export class TrafficMeter {
       this.requests += 1;
       this.receivedBytes += entry.transferSize ?? 0;
       if (RECEIVER.test(entry.name)) this.endedReceivers += 1;
+      const node = nodeOf(entry);
+      if (node) this.#onAnswer({ node, kind: kindOf(entry.name) });
     }
     if (changed) this.#onChange();
   }
+}
+
+function kindOf(url) {
+  const endpoint = ENDPOINT.exec(url)?.[1];
+  return KINDS[endpoint] ?? 'stream';
 }
 
 /** The window of the hidden frame that the client made for this window id, or null. */

@@ -1,6 +1,7 @@
 //! The `sockhop` program: options, logging, commands. All else is the library's.
 
 mod cluster;
+mod demo;
 mod options;
 mod page;
 mod serve;

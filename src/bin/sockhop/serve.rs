@@ -12,6 +12,7 @@ use sockhop::store::{RedisStore, Store};
 use sockhop::{ChannelName, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::demo::TellingEcho;
 use crate::options::{HandlerKind, Tuning};
 use crate::page;
 use crate::settings::{ServiceSettings, Settings};
@@ -89,8 +90,12 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
         services.push(tuning.apply(builder(node, *handler, prefix)?).build(node));
     }
     if settings.page {
-        for (prefix, handler) in [("/demo/echo", HandlerKind::Echo), ("/demo/room", HandlerKind::Broadcast)] {
-            services.push(tuning.apply(builder(node, handler, prefix)?).build(node));
+        let echo = match settings.show_node {
+            true => Service::builder("/demo/echo", TellingEcho::new(node)),
+            false => builder(node, HandlerKind::Echo, "/demo/echo")?,
+        };
+        for service in [echo, builder(node, HandlerKind::Broadcast, "/demo/room")?] {
+            services.push(tuning.apply(service).build(node));
         }
     }
     if settings.test_services {

@@ -161,7 +161,11 @@ impl Node {
             let starting = self.state().phase == Phase::Starting;
             tokio::select! {
                 how = child.ended() => {
-                    let how = told.map_or_else(|| how.clone(), |told| format!("was {told} and {how}"));
+                    let how = match told {
+                        None => how,
+                        Some(Order::Kill) => "was killed".to_owned(),
+                        Some(_) => format!("was drained and {how}"),
+                    };
                     tracing::warn!(node = self.number(), "the node {how}");
                     return how;
                 }
@@ -173,12 +177,12 @@ impl Node {
                 }),
                 order = orders.recv() => match order {
                     Some(Order::Drain) => {
-                        told = Some("drained");
+                        told = Some(Order::Drain);
                         child.terminate();
                         self.inner.state.send_modify(|state| state.phase = Phase::Draining);
                     }
                     Some(Order::Kill) => {
-                        told = Some("killed");
+                        told = Some(Order::Kill);
                         child.kill();
                     }
                     Some(Order::Start) | None => {}
