@@ -287,7 +287,9 @@ impl Invocation {
         if let Some(at) = arguments.iter().position(|argument| argument == "--listen") {
             arguments.drain(at..at + 2);
         }
-        arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+        // After the command, before what `--` hands on.
+        let at = usize::from(arguments.first().is_some_and(|first| !first.starts_with('-')));
+        arguments.splice(at..at, ["--listen", "127.0.0.1:0"].map(str::to_owned));
         let free_port = Self { line: self.line.clone(), environment: self.environment.clone(), arguments };
         let mut command = free_port.command(folder);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("sockhop runs");
