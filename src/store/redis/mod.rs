@@ -49,7 +49,7 @@ use super::{
 use crate::id::{ChannelName, NodeId};
 
 /// Changes with what is written under keys: nodes that write another format refuse to share a prefix.
-const FORMAT: &str = "2";
+const FORMAT: &str = "1";
 
 /// A [`Store`] in Redis: sessions and channels outlive the nodes.
 ///
