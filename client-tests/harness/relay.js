@@ -9,15 +9,17 @@ import { within } from './deadline.js';
 
 const REQUEST_LINE = /(?:GET|POST|OPTIONS) (\S+) HTTP\/1\.1\r\n/g;
 
-/** Starts a relay on a free port to `target`, the URL of a server. */
-export async function startRelay(target) {
-  const relay = new Relay(new URL(target));
+/** Starts a relay on a free port to `targets`, the URLs of servers, each connection to the next of them. */
+export async function startRelay(...targets) {
+  const relay = new Relay(targets.map((target) => new URL(target)));
   await relay.listen();
   return relay;
 }
 
 class Relay {
-  #target;
+  #targets;
+  #carried = 0;
+  #down = false;
   #server;
   #connections = new Set();
   #watchers = new Set();
@@ -25,8 +27,8 @@ class Relay {
   /** Each request so far, in order: its path without the query, and the connection that it came on. */
   #requests = [];
 
-  constructor(target) {
-    this.#target = target;
+  constructor(targets) {
+    this.#targets = targets;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#carry(client));
   }
 
@@ -55,6 +57,16 @@ class Relay {
     for (const { client } of this.#connections) client.destroy();
   }
 
+  /** The network is down: every connection breaks, and so does each new one until it is up again. */
+  goDown() {
+    this.#down = true;
+    for (const { client } of this.#connections) client.resetAndDestroy();
+  }
+
+  goUp() {
+    this.#down = false;
+  }
+
   /** Resolves once `connection`, a request's, was ended by its client and then closed by the server as well. */
   async letGo({ gone, released }, ms = 5_000) {
     await within(ms, 'the client to end its connection', gone);
@@ -70,9 +82,15 @@ class Relay {
   }
 
   #carry(client) {
+    if (this.#down) {
+      client.on('error', () => {});
+      client.resetAndDestroy();
+      return;
+    }
+    const target = this.#targets[this.#carried++ % this.#targets.length];
     const upstream = connect({
-      host: this.#target.hostname,
-      port: Number(this.#target.port),
+      host: target.hostname,
+      port: Number(target.port),
       allowHalfOpen: true,
       noDelay: true,
     });

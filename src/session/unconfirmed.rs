@@ -22,6 +22,8 @@ pub(super) struct Unconfirmed {
 
 /// Bytes after which the client is asked.
 const BYTES: usize = 64 * 1024;
+/// Time after which it is: what a stream has brought since comes again when its connection is lost.
+const TIME: Duration = Duration::from_secs(30);
 
 impl Unconfirmed {
     pub(super) fn new(retention: &Retention, unread_limit: usize) -> Self {
@@ -31,7 +33,7 @@ impl Unconfirmed {
             timer: None,
             most_entries: (retention.entries / 4).max(1),
             most_bytes: BYTES.min(retention.bytes / 4).min(unread_limit / 2).max(1),
-            most_time: retention.age / 4,
+            most_time: TIME.min(retention.age / 4),
         }
     }
 
