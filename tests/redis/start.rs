@@ -209,8 +209,8 @@ fn another_format_that_comes_later_makes_the_node_unready() {
     let redis = Redis::start();
     let program = Program::start(&redis.url(), &["--store-lease", "1s", "--store-timeout", "300ms"]);
     program.wait_ready();
-    redis.command(&["SET", "sockhop:{nodes}:format", "2", "PX", "600000"]);
-    program.wait_log("keys of format \"2\" are in use");
+    redis.command(&["SET", "sockhop:{nodes}:format", "none", "PX", "600000"]);
+    program.wait_log("keys of format \"none\" are under the prefix");
     program.wait_unready("keys of another version");
     redis.command(&["DEL", "sockhop:{nodes}:format"]);
     program.wait_ready();

@@ -213,8 +213,8 @@ impl Inner {
         if reply.text()? == "format" {
             let theirs = reply.text().unwrap_or_default();
             let reason = format!(
-                "{}: keys of format {theirs:?} are in use under the prefix {:?}, this version writes {FORMAT:?}; \
-                 give this deployment another prefix, or stop the other one first",
+                "{}: keys of format {theirs:?} are under the prefix {:?}, this version writes {FORMAT:?}; \
+                 give this deployment another prefix, or stop the other one and delete its keys",
                 self.runner.servers.url(),
                 self.prefix
             );

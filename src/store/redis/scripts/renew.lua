@@ -4,7 +4,8 @@ local known = redis.call('GET', KEYS[2])
 if known and known ~= format then return { 'format', known } end
 local time = redis.call('TIME')
 local at = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('SET', KEYS[2], format, 'PX', lease * 20)
+-- It outlives what it speaks of.
+redis.call('SET', KEYS[2], format, 'PX', math.max(lease * 20, 7200000))
 if node ~= '' then redis.call('ZADD', KEYS[1], at + lease, node) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', at)
 redis.call('PEXPIRE', KEYS[1], lease * 20)
