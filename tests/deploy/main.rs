@@ -3,9 +3,11 @@
 #![cfg(feature = "bin")]
 
 mod command;
+mod compose;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../wire/http.rs"]
 mod http;
+mod memory;
 mod nodes;
 mod proxies;
 mod proxy;

@@ -7,7 +7,7 @@ use std::{env, thread};
 
 use crate::redis_server::{Redis, free_port, until};
 use crate::relay::Relay;
-use crate::server::PATIENCE;
+use crate::server::{PATIENCE, Server};
 
 /// A process that ends with its guard, also when this process is killed.
 pub(crate) struct Process {
@@ -78,6 +78,11 @@ impl Node {
         let mut node = Self { store: redis.url(), grace, port, relay_port, process: None, relay: None };
         node.start();
         node
+    }
+
+    /// The node itself, past its relay.
+    pub(crate) fn direct(&self) -> Server {
+        Server::at(self.port)
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {
