@@ -2,9 +2,13 @@
 //! compiled by the doc tests.
 #![cfg(feature = "bin")]
 
+#[path = "support/redis.rs"]
+mod redis_server;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -58,7 +62,7 @@ fn programs_and_paths_in_commands_are_there() {
         if program.contains('/') {
             assert!(root().join(program).is_file(), "{program} of\n{block}");
         } else {
-            assert!(["cargo", "sockhop", "npm", "node"].contains(&program), "{program} of\n{block}");
+            assert!(["cargo", "docker", "sockhop", "npm", "node"].contains(&program), "{program} of\n{block}");
         }
     }
 }
@@ -90,6 +94,48 @@ fn nginx_takes_its_configurations() {
         let tested = tested.expect("nginx runs");
         let said = String::from_utf8_lossy(&tested.stderr);
         assert!(tested.status.success() && !said.contains("[warn]"), "{block}\n{said}");
+    }
+}
+
+#[test]
+fn every_line_of_a_proxys_file_is_explained() {
+    let text = read(&root().join("docs/deploy.md"));
+    for (file, heading) in
+        [("nginx.conf", "### nginx"), ("haproxy.cfg", "### HAProxy"), ("Caddyfile", "### Caddy")]
+    {
+        let (_, rest) = text.split_once(&format!("\n{heading}\n")).expect("its section");
+        let section = rest.split("\n#").next().unwrap_or_default();
+        let explained: Vec<&str> = section.split('`').skip(1).step_by(2).collect();
+        for line in read(&root().join("deploy").join(file)).lines() {
+            let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+            let is_explained = || explained.iter().any(|code| words.starts_with(code) && code.len() > 2);
+            assert!(
+                words.is_empty() || words == "}" || words.starts_with('#') || is_explained(),
+                "{file}: {words}"
+            );
+        }
+    }
+}
+
+#[test]
+fn redis_takes_its_configurations_and_nodes_get_along_with_them() {
+    let blocks = blocks("redis");
+    assert!(!blocks.is_empty(), "docs/deploy.md shows how Redis is set");
+    for block in blocks {
+        let redis = redis_server::Redis::with(&block.text.lines().collect::<Vec<_>>());
+        let user = block.text.lines().find_map(|line| line.strip_prefix("user sockhop on >"));
+        let password = user.and_then(|rest| rest.split(' ').next()).expect("its user has a password");
+        let mut command = sockhop();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--store"]);
+        command.arg(format!("redis://sockhop:{password}@{}", redis.host()));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sockhop runs");
+        let mut node = Running(child);
+        let address = node.first_line().split_once("http://").expect("its address").1.trim_matches('/').to_owned();
+        redis_server::until("the node is ready", || answers(&address, "/readyz").starts_with("HTTP/1.1 200"));
+        assert!(node.terminate().success());
+        let mut log = String::new();
+        node.0.stderr.take().expect("piped").read_to_string(&mut log).expect("its log");
+        assert!(!log.contains("WARN") && !log.contains("ERROR"), "{block}\n{log}");
     }
 }
 
@@ -240,6 +286,17 @@ fn sockhop() -> Command {
     command
 }
 
+/// What a server answers to a GET, head and all; nothing if it does not.
+fn answers(address: &str, path: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut connection) = TcpStream::connect(address) {
+        let asked = write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let read = asked.and_then(|()| connection.read_to_string(&mut answer));
+        read.unwrap_or_default();
+    }
+    answer
+}
+
 /// A command line that runs sockhop.
 struct Invocation {
     line: String,
@@ -281,7 +338,7 @@ impl Invocation {
         command
     }
 
-    /// Runs it, on any free port, until it says that it listens; then it must end in order.
+    /// Runs it, on any free port and with a Redis of its own if it wants one, until it says that it listens; then it must end in order.
     fn starts_and_stops(&self, folder: &Path) {
         let mut arguments = self.arguments.clone();
         if let Some(at) = arguments.iter().position(|argument| argument == "--listen") {
@@ -290,6 +347,11 @@ impl Invocation {
         // After the command, before what `--` hands on.
         let at = usize::from(arguments.first().is_some_and(|first| !first.starts_with('-')));
         arguments.splice(at..at, ["--listen", "127.0.0.1:0"].map(str::to_owned));
+        let wants_redis = |argument: &String| argument.starts_with("redis://");
+        let redis = arguments.iter().any(wants_redis).then(redis_server::Redis::start);
+        for argument in arguments.iter_mut().filter(|argument| wants_redis(argument)) {
+            *argument = redis.as_ref().map(redis_server::Redis::url).unwrap_or_default();
+        }
         let free_port = Self { line: self.line.clone(), environment: self.environment.clone(), arguments };
         let mut command = free_port.command(folder);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("sockhop runs");
