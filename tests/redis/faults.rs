@@ -66,6 +66,19 @@ async fn lost_connections_are_only_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forgotten_scripts_are_loaded_again() {
+    let redis = Redis::start();
+    let account = hurt(&redis, "SCRIPT FLUSH", |redis| {
+        for _ in 0..3 {
+            redis.command(&["SCRIPT", "FLUSH"]);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    })
+    .await;
+    account.check_only_late();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_hangs_for_seconds_is_only_late() {
     let redis = Redis::start();
     let account = hurt(&redis, "SIGSTOP 5 s", |redis| {
@@ -254,6 +267,33 @@ async fn a_failover_of_a_cluster_is_only_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_of_a_cluster_under_load_is_only_late() {
+    let cluster = Cluster::start(3, 1);
+    let trial = Trial::start([&cluster.url(), &cluster.url()]).await;
+    blocking(|| {
+        for replica in &cluster.servers[3..] {
+            replica.command(&["CLUSTER", "FAILOVER"]);
+            until("the replica is the primary", || replica.info("replication").unwrap()["role"] == "master");
+        }
+        cluster.wait_whole();
+        is_followed(&cluster);
+    })
+    .await;
+    let account = trial.end().await;
+    account.tell("planned Cluster failover under load");
+    account.check_only_late();
+}
+
+/// Waits until the channel is subscribed to where it is published.
+fn is_followed(cluster: &Cluster) {
+    let slot = cluster.slot("{c:news}");
+    until("subscribed where it is published", || {
+        let channels = cluster.owner(slot).texts(&["PUBSUB", "SHARDCHANNELS"]);
+        channels.iter().any(|channel| channel.contains("c:news"))
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slots_that_move_under_load_are_followed() {
     let cluster = Cluster::start(3, 0);
     let trial = Trial::start([&cluster.url(), &cluster.url()]).await;
@@ -277,6 +317,7 @@ async fn slots_that_move_under_load_are_followed() {
                 cluster.move_slot(*slot, others[round % 2]);
             }
         }
+        is_followed(&cluster);
     })
     .await;
     let account = trial.end().await;

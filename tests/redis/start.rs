@@ -89,7 +89,7 @@ fn a_user_that_may_not_subscribe_makes_the_node_unready_and_is_named() {
 }
 
 #[test]
-fn rights_that_suffice_are_those_of_the_documentation() {
+fn a_user_needs_no_more_than_these_rights() {
     let redis = Redis::start();
     redis.command(&[
         "ACL",

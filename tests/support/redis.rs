@@ -423,6 +423,10 @@ impl Cluster {
         for server in [to, from].into_iter().chain(&self.servers) {
             server.command(&["CLUSTER", "SETSLOT", &number, "NODE", &to_id]);
         }
+        // What they hear of each other may be older than what they were told.
+        until("all servers agree who has the slot", || {
+            self.servers.iter().all(|server| server.port_of_slot(slot) == Some(to.port))
+        });
     }
 
     /// The primaries that run.
