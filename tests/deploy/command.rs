@@ -90,9 +90,29 @@ fn sigterm_leaves_nothing_behind() {
     until("the cluster ends", || process.ended().is_some());
     assert_eq!(process.ended(), Some(true));
     for pid in pids {
-        assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "process {pid} is left");
+        assert!(!lives(&pid), "process {pid} is left");
     }
     assert!(!folder.exists(), "{} is left", folder.display());
+}
+
+#[test]
+fn its_parts_do_not_outlive_it_when_it_is_killed() {
+    let mut cluster = Cluster::start(&["--nodes", "2"]);
+    let pids = cluster.children();
+    assert!(pids.len() >= 4 && pids.iter().all(|pid| lives(pid)), "{pids:?}");
+    let folder = PathBuf::from(cluster.said("files"));
+    cluster.process.signal("KILL");
+    let process = &mut cluster.process;
+    until("the cluster ends", || process.ended().is_some());
+    until("all that it started ends", || !pids.iter().any(|pid| lives(pid)));
+    // Nobody was left to do it.
+    std::fs::remove_dir_all(folder).expect("its files");
+}
+
+/// Whether there is such a process, other than one that has ended and that nobody asked about.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
 }
 
 #[test]

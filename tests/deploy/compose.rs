@@ -37,12 +37,14 @@ fn its_commands_make_a_cluster() {
         };
         let mut command = vec![env!("CARGO_BIN_EXE_sockhop").to_owned()];
         command.extend(words(&node["command"]).iter().map(|word| place(word)));
-        let is_healthy = || healthy(&words(&node["healthcheck"]["test"]), port);
+        let is_healthy = || healthy(&words(&node["healthcheck"]["test"]), "/8081", port);
         assert!(!is_healthy(), "nothing is there yet");
         nodes.push(run(&command));
         until("the node is healthy", is_healthy);
     }
     let proxy = Proxy::start(Kind::Nginx, ports, |text| text);
+    let check = words(&compose["services"]["nginx"]["healthcheck"]["test"]);
+    until("nginx is healthy", || healthy(&check, "/80", proxy.server().address.port()));
     let page = proxy.server().fetch(&Request::get("/"));
     assert!(page.status == 200 && page.text().contains("Transport lab"), "{page:?}");
     expect_hops(&proxy.server());
@@ -110,9 +112,9 @@ fn run(words: &[String]) -> Process {
 }
 
 /// Whether a health check, as Docker would run it in the container, is content with what is at a port.
-fn healthy(check: &[String], port: u16) -> bool {
+fn healthy(check: &[String], its_port: &str, port: u16) -> bool {
     assert_eq!(check[0], "CMD");
-    let line = exchange(check.last().expect("a command"), "/8081", &format!("/{port}"));
+    let line = exchange(check.last().expect("a command"), its_port, &format!("/{port}"));
     let checked =
         Command::new(&check[1]).args(&check[2..check.len() - 1]).arg(line).stderr(Stdio::null()).status();
     checked.expect("the check runs").success()

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::child::{self, Child};
+use super::child::{self, Child, Group};
 use super::node::Node;
 
 const SHIPPED: &str = include_str!("../../../../deploy/nginx.conf");
@@ -13,6 +13,7 @@ pub(super) fn start(
     listen: SocketAddr,
     nodes: &[Node],
     control: SocketAddr,
+    group: &Group,
     folder: &Path,
 ) -> anyhow::Result<Child> {
     let addresses: Vec<_> = nodes.iter().map(Node::address).collect();
@@ -20,7 +21,7 @@ pub(super) fn start(
     std::fs::write(&file, whole(&placed(SHIPPED, listen, &addresses, control), folder))?;
     let mut command = child::program("nginx", "nginx-light")?;
     command.arg("-p").arg(folder).arg("-e").arg(folder.join("nginx.log")).arg("-c").arg(&file);
-    Child::start("nginx", command, folder.join("nginx.log"))
+    Child::start("nginx", command, group.id(), folder.join("nginx.log"))
 }
 
 /// The shipped file with other addresses, and with the way to the control.

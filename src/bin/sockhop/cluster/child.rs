@@ -33,16 +33,47 @@ pub(super) fn program(name: &str, package: &str) -> anyhow::Result<Command> {
         .ok_or_else(|| anyhow!("there is no {name} in the path: install it, as Debian's package {package} does"))
 }
 
+/// The process group of all that is started here. It is killed when its holder goes, however that comes about.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// A shell that waits for the end of what is never written to it: the system closes the pipe when we are gone.
+    guard: tokio::process::Child,
+    id: i32,
+}
+
+impl Group {
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "read -r _; kill -9 0"]).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let guard = command.spawn().context("could not start a shell")?;
+        let id = guard.id().and_then(|id| i32::try_from(id).ok()).context("the shell ended at once")?;
+        Ok(Self { guard, id })
+    }
+
+    pub(super) fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Kills what is left of it.
+    pub(super) async fn end(mut self) {
+        drop(self.guard.stdin.take());
+        // It has killed itself, too.
+        let _ = self.guard.wait().await;
+    }
+}
+
 impl Child {
-    /// Starts a command; what it says on stderr is handed on under its name.
+    /// Starts a command in a group; what it says on stderr is handed on under its name.
     pub(super) fn start(
         name: &str,
         mut command: Command,
+        group: i32,
         log: impl Into<Option<PathBuf>>,
     ) -> anyhow::Result<Self> {
         let program: OsString = command.as_std().get_program().to_owned();
-        // A group of its own: Ctrl-C in a terminal is for us, and we end the parts in order.
-        command.process_group(0).kill_on_drop(true);
+        // Not our own group: Ctrl-C in a terminal is for us, and we end the parts in order.
+        command.process_group(group).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("could not start {}", program.display()))?;
         let pid = child.id().context("it ended at once")?;

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn control() -> Control {
-        let node = Node::new(1, 1, vec!["serve".to_owned()]);
+        let node = Node::new(1, 1, vec!["serve".to_owned()], 0);
         Control::new(vec![node], "127.0.0.1:8080".parse().unwrap())
     }
 

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::balancer::CONNECTIONS;
-use self::child::Child;
+use self::child::{Child, Group};
 use self::control::Control;
 use self::node::Node;
 use crate::settings::Settings;
@@ -60,8 +60,9 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("sockhop-cluster-").tempdir()?;
         let listen = SocketAddr::new(self.listen.ip(), port(self.listen.ip(), self.listen.port())?);
         let redis_port = port(Ipv4Addr::LOCALHOST.into(), self.redis_port)?;
-        let nodes = self.nodes(redis_port)?;
-        let mut redis = redis(redis_port, folder.path())?;
+        let group = Group::start()?;
+        let nodes = self.nodes(redis_port, &group)?;
+        let mut redis = redis(redis_port, &group, folder.path())?;
         let (end, mut running) = (CancellationToken::new(), JoinSet::new());
         let cluster = async {
             redis.listens(SocketAddr::from((Ipv4Addr::LOCALHOST, redis_port))).await?;
@@ -70,7 +71,7 @@ impl Cluster {
             }
             tokio::select! {
                 failure = redis.failed() => Err(failure),
-                outcome = serve(&nodes, listen, folder.path()) => outcome,
+                outcome = serve(&nodes, listen, &group, folder.path()) => outcome,
             }
         };
         let outcome = tokio::select! {
@@ -84,10 +85,11 @@ impl Cluster {
             () = stop.recv() => running.shutdown().await,
         }
         redis.end(REDIS_PATIENCE).await;
+        group.end().await;
         outcome
     }
 
-    fn nodes(&self, redis_port: u16) -> anyhow::Result<Vec<Node>> {
+    fn nodes(&self, redis_port: u16, group: &Group) -> anyhow::Result<Vec<Node>> {
         (1..=usize::from(self.nodes))
             .map(|number| {
                 let port = free_port()?;
@@ -105,7 +107,7 @@ impl Cluster {
                 .into();
                 arguments.extend(self.serve.iter().cloned());
                 check(&arguments)?;
-                Ok(Node::new(number, port, arguments))
+                Ok(Node::new(number, port, arguments, group.id()))
             })
             .collect()
     }
@@ -135,14 +137,14 @@ fn check(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// Starts what the nodes are seen through, says where it is, and goes on until it ends.
-async fn serve(nodes: &[Node], listen: SocketAddr, folder: &Path) -> anyhow::Result<()> {
+async fn serve(nodes: &[Node], listen: SocketAddr, group: &Group, folder: &Path) -> anyhow::Result<()> {
     for node in nodes {
         node.ready().await?;
     }
     let host = sockhop::Node::new();
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Limits::default())?;
     let control = Control::new(nodes.to_vec(), listen);
-    let mut nginx = balancer::start(listen, nodes, server.local_addr()?, folder)?;
+    let mut nginx = balancer::start(listen, nodes, server.local_addr()?, group, folder)?;
     nginx.listens(listen).await?;
     announce(listen, nodes, folder)?;
     let serving = server.serve(&host, Vec::new(), control.routes(), std::future::pending(), Drain::default());
@@ -152,12 +154,12 @@ async fn serve(nodes: &[Node], listen: SocketAddr, folder: &Path) -> anyhow::Res
     }
 }
 
-fn redis(port: u16, folder: &Path) -> anyhow::Result<Child> {
+fn redis(port: u16, group: &Group, folder: &Path) -> anyhow::Result<Child> {
     let mut command = child::program("redis-server", "redis-server")?;
     let log = folder.join("redis.log");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--maxmemory-policy", "noeviction"]);
     command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(folder).arg("--logfile").arg(&log);
-    Child::start("redis-server", command, log)
+    Child::start("redis-server", command, group.id(), log)
 }
 
 fn announce(listen: SocketAddr, nodes: &[Node], folder: &Path) -> anyhow::Result<()> {

@@ -24,6 +24,7 @@ struct Inner {
     number: usize,
     port: u16,
     arguments: Vec<String>,
+    group: i32,
     orders: mpsc::Sender<Order>,
     taken: std::sync::Mutex<Option<mpsc::Receiver<Order>>>,
     state: watch::Sender<State>,
@@ -72,11 +73,12 @@ impl Phase {
 }
 
 impl Node {
-    pub(super) fn new(number: usize, port: u16, arguments: Vec<String>) -> Self {
+    /// A node that starts with these arguments, in a process group.
+    pub(super) fn new(number: usize, port: u16, arguments: Vec<String>, group: i32) -> Self {
         let (orders, taken) = mpsc::channel(ORDERS);
         let state = State { phase: Phase::Starting, pid: None, id: None, how: None };
         let (taken, state) = (std::sync::Mutex::new(Some(taken)), watch::Sender::new(state));
-        Self { inner: Arc::new(Inner { number, port, arguments, orders, taken, state }) }
+        Self { inner: Arc::new(Inner { number, port, arguments, group, orders, taken, state }) }
     }
 
     pub(super) fn number(&self) -> usize {
@@ -147,7 +149,7 @@ impl Node {
     fn start(&self) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(&self.inner.arguments);
-        let child = Child::start(&format!("node {}", self.number()), command, None)?;
+        let child = Child::start(&format!("node {}", self.number()), command, self.inner.group, None)?;
         self.inner.state.send_modify(|state| {
             *state = State { phase: Phase::Starting, pid: Some(child.pid()), id: None, how: None };
         });
