@@ -19,9 +19,10 @@ fn sessions_and_channels_take_what_the_documentation_says() {
         ("session with a held poll that follows one channel", 1700, session, |server| held(server, "/broadcast")),
         ("session with ten unread frames of 100 bytes", 2800, session, unread),
         ("session over WebSocket", 1, session, sockets),
+        ("session over WebSocket that can be resumed", 1400, session, resumable_sockets),
         ("message of 100 bytes in a channel", 250, "c:*", publish),
     ] {
-        let nodes = Nodes::start("0s");
+        let nodes = Nodes::start(&["--resume", "2m"]);
         let made = make(&nodes.nodes[0].direct());
         let bytes = usage(&nodes.redis, keys) / i64::try_from(MANY).expect("a small number");
         drop(made);
@@ -90,6 +91,16 @@ fn publish(server: &Server) -> Vec<Connection> {
 
 fn sockets(server: &Server) -> Vec<Connection> {
     let socket = |number| WebSocket::open(server, &format!("/echo/000/w{number}/websocket")).connection;
+    (0..MANY).map(socket).collect()
+}
+
+fn resumable_sockets(server: &Server) -> Vec<Connection> {
+    let socket = |number| {
+        let url = format!("/echo/000/{number:032x}~1/websocket");
+        let mut socket = WebSocket::open(server, &url);
+        socket.expect_text("o");
+        socket.connection
+    };
     (0..MANY).map(socket).collect()
 }
 

@@ -65,7 +65,7 @@ impl Drop for Process {
 /// One node at its place.
 pub(crate) struct Node {
     store: String,
-    grace: &'static str,
+    options: &'static [&'static str],
     port: u16,
     relay_port: u16,
     process: Option<Process>,
@@ -73,9 +73,9 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn new(redis: &Redis, grace: &'static str) -> Self {
+    fn new(redis: &Redis, options: &'static [&'static str]) -> Self {
         let (port, relay_port) = (free_port(), free_port());
-        let mut node = Self { store: redis.url(), grace, port, relay_port, process: None, relay: None };
+        let mut node = Self { store: redis.url(), options, port, relay_port, process: None, relay: None };
         node.start();
         node
     }
@@ -97,7 +97,8 @@ impl Node {
         }
         command.args(["serve", "--test-services", "--show-node", "--log-level", "warn", "--page=false"]);
         command.args(["--listen", &format!("127.0.0.1:{}", self.port), "--store", &self.store]);
-        command.args(["--store-lease", "6s", "--request-id-header", "x-request-id", "--drain-grace", self.grace]);
+        command.args(["--store-lease", "6s", "--request-id-header", "x-request-id"]);
+        command.args(self.options);
         let mut process = Process::start({
             command.stdout(Stdio::piped());
             command
@@ -149,10 +150,10 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// Nodes that go on for so long when they are told to drain.
-    pub(crate) fn start(grace: &'static str) -> Self {
+    /// Nodes with further options.
+    pub(crate) fn start(options: &'static [&'static str]) -> Self {
         let redis = Redis::start();
-        let nodes = (0..3).map(|_| Node::new(&redis, grace)).collect();
+        let nodes = (0..3).map(|_| Node::new(&redis, options)).collect();
         Self { nodes, redis }
     }
 

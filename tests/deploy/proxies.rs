@@ -284,7 +284,7 @@ impl Place {
 
     fn edited(kind: Kind, edit: impl Fn(String) -> String) -> Self {
         // Caddy repeats no sends: it has to see in time that a node drains.
-        let nodes = Nodes::start(if kind == Kind::Caddy { "3s" } else { "0s" });
+        let nodes = Nodes::start(if kind == Kind::Caddy { &["--drain-grace", "3s"] } else { &[] });
         let proxy = Proxy::start(kind, nodes.ports(), edit);
         Self { proxy, nodes }
     }
