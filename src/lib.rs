@@ -43,6 +43,7 @@
 //! | 4507 | a later attempt of the same client has resumed the session |
 //! | 4508 | the session id is neither an ordinary one nor one that can be resumed |
 //! | 4510 | a STOMP client got an ERROR frame that says why |
+//! | 4511 | what the client showed as its right to be here, such as a token, has expired |
 //! | 4512 | a STOMP client promised heart-beats and was silent |
 
 mod handler;

@@ -72,6 +72,16 @@ pub(crate) const DEFAULT_HEADERS: [HeaderName; 9] = [
 const HEADER_LIMIT: usize = 1024;
 /// Bytes of a query string that are kept at most; a longer one is left out.
 const QUERY_LIMIT: usize = 4096;
+/// Bytes of a cookie.
+const COOKIE_LIMIT: usize = 8192;
+
+/// A cookie of a request, as `NAME=VALUE`.
+fn cookie(head: &Parts, name: &str) -> Option<String> {
+    let cookies = head.headers.get_all(http::header::COOKIE);
+    let mut pairs = cookies.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let pair = pairs.find_map(|pair| pair.trim().split_once('=').filter(|(known, _)| *known == name))?;
+    (pair.1.len() <= COOKIE_LIMIT).then(|| format!("{name}={}", pair.1))
+}
 
 impl RequestInfo {
     /// What would be kept of a request; for those who write stores and their tests.
@@ -99,6 +109,18 @@ impl RequestInfo {
             headers: kept.iter().filter_map(keep).collect(),
             remote,
         }
+    }
+
+    /// The same with one of the request's cookies, the others left out.
+    pub(crate) fn with_cookie(mut self, head: &Parts, name: Option<&str>) -> Self {
+        let Some(pair) = name.and_then(|name| cookie(head, name)) else { return self };
+        if let Ok(pair) = HeaderValue::from_str(&pair) {
+            let mut headers = self.headers.into_vec();
+            headers.retain(|(name, _)| name != http::header::COOKIE);
+            headers.push((http::header::COOKIE, pair));
+            self.headers = headers.into();
+        }
+        self
     }
 
     /// The transport with which the session began. An HTTP session may go on over another.

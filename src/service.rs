@@ -61,8 +61,9 @@ pub(crate) struct ServiceState {
     response_limit: usize,
     disconnect_delay: Duration,
     /// How long sessions wait to be resumed, where they can be.
-    resume: Option<Duration>,
+    pub(crate) resume: Option<Duration>,
     kept_headers: Vec<HeaderName>,
+    kept_cookie: Option<String>,
 }
 
 impl ServiceState {
@@ -83,8 +84,9 @@ pub struct ServiceBuilder {
     max_subscriptions: usize,
     max_messages_per_second: Option<u32>,
     disconnect_delay: Duration,
-    resume: Option<Duration>,
+    pub(crate) resume: Option<Duration>,
     kept_headers: Vec<HeaderName>,
+    kept_cookie: Option<String>,
 }
 
 impl std::fmt::Debug for ServiceBuilder {
@@ -197,7 +199,14 @@ impl ServiceBuilder {
             disconnect_delay: Duration::from_secs(5),
             resume: None,
             kept_headers: DEFAULT_HEADERS.to_vec(),
+            kept_cookie: None,
         }
+    }
+
+    /// A cookie that is kept of the request that opens a session, among its headers.
+    pub(crate) fn keep_cookie(mut self, name: Option<String>) -> Self {
+        self.kept_cookie = name;
+        self
     }
 
     /// The WebSocket subprotocols that are spoken, the preferred first. Raw WebSockets that send binary messages have
@@ -359,6 +368,7 @@ impl ServiceBuilder {
             disconnect_delay: self.disconnect_delay,
             resume: self.resume.map(|window| window.min(Self::LONGEST_RESUME).max(self.disconnect_delay)),
             kept_headers: self.kept_headers,
+            kept_cookie: self.kept_cookie,
         });
         node.inner.add_service(&state);
         let sessions = ServiceSessions { node: Arc::clone(&node.inner), service: state };
@@ -384,7 +394,8 @@ impl ServiceSessions {
                 request.head,
                 request.remote,
                 &service.kept_headers,
-            ),
+            )
+            .with_cookie(request.head, service.kept_cookie.as_deref()),
             disconnect_delay: window.unwrap_or(service.disconnect_delay),
         }
     }

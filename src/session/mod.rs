@@ -344,6 +344,11 @@ impl Session {
         Node { inner: Arc::clone(&self.0.node) }
     }
 
+    /// Whether its client may come back to it after its connection was lost.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.0.service.resume.is_some()
+    }
+
     /// Whether the session lives in this process's memory alone.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.0.place, Place::Here(_))

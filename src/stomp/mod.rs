@@ -25,13 +25,20 @@
 //! A destination is a channel of the node's store: its messages are kept for a while, have positions and arrive in the
 //! order in which the store accepted them, on whatever node. The `message-id` of a MESSAGE is its position: a SUBSCRIBE
 //! with the header `after: MESSAGE-ID` first gets all that came since, and one with `history: N` the newest N.
+//!
+//! # Users and rights
+//! With [`Stomp::tokens`] a client's user comes from a JSON Web Token; with [`Stomp::rules`] it may do what they allow, and
+//! nothing else.
 
 mod broker;
 mod destination;
 mod entry;
+mod jwks;
 mod refusal;
+mod rules;
 mod state;
 mod tag;
+mod tokens;
 mod turn;
 mod users;
 
@@ -43,6 +50,10 @@ use http::HeaderValue;
 use sockhop_stomp::{HeartBeat, Limits, Version};
 
 pub use self::broker::{Broker, BrokerError, StompMessage};
+pub use self::jwks::InvalidJwks;
+pub use self::rules::{InvalidRule, Rule};
+pub use self::tokens::{InvalidKey, Tokens};
+pub use self::users::Principal;
 use crate::handler::{AnyHandler, Call, guard};
 use crate::{ServiceBuilder, Session};
 
@@ -58,6 +69,9 @@ struct State {
     limits: Limits,
     heart_beat: HeartBeat,
     transaction_limit: usize,
+    tokens: Option<Tokens>,
+    anonymous: bool,
+    rules: Vec<Rule>,
 }
 
 impl Default for Stomp {
@@ -75,6 +89,9 @@ impl Stomp {
             limits: Limits::default(),
             heart_beat: HeartBeat { sends: ten, wants: ten },
             transaction_limit: 256 * 1024,
+            tokens: None,
+            anonymous: false,
+            rules: Vec::new(),
         };
         Self { state }
     }
@@ -102,13 +119,39 @@ impl Stomp {
         self
     }
 
+    /// How clients show who they are. Without it all are anonymous; with it, all must have a token, unless
+    /// [`anonymous`](Self::anonymous) says otherwise.
+    #[must_use]
+    pub fn tokens(mut self, tokens: Tokens) -> Self {
+        self.state.tokens = Some(tokens);
+        self
+    }
+
+    /// Whether clients may connect without a token where there are [`tokens`](Self::tokens). Default false. A token that
+    /// is there and wrong is an error anyway.
+    #[must_use]
+    pub fn anonymous(mut self, allowed: bool) -> Self {
+        self.state.anonymous = allowed;
+        self
+    }
+
+    /// Who may do what. Without rules, everybody may do everything; as soon as there is one, what none allows is
+    /// forbidden.
+    #[must_use]
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.state.rules.extend(rules);
+        self
+    }
+
     /// A service below `prefix`, such as `/ws`, whose other options can be set before it is built.
     #[must_use]
     pub fn service(self, prefix: impl Into<String>) -> ServiceBuilder {
         let subprotocols = Version::ALL.iter().rev().map(|version| version.subprotocol());
+        let cookie = self.state.tokens.as_ref().and_then(Tokens::cookie_name).map(str::to_owned);
         ServiceBuilder::of_parts(prefix.into(), Arc::new(self.state), Some(Arc::new(entry::Frames)))
             .subprotocols(subprotocols.map(HeaderValue::from_static))
             .max_subscriptions(MOST_SUBSCRIPTIONS)
+            .keep_cookie(cookie)
     }
 }
 

@@ -189,6 +189,20 @@ impl Conversation {
         Some(self.subscriptions.swap_remove(at))
     }
 
+    pub(super) fn unsubscribe_any(&mut self) -> Option<Subscribed> {
+        let id = self.subscriptions.last()?.id.clone();
+        self.unsubscribe(&id)
+    }
+
+    /// Forgets what the client has connected as, and its transactions.
+    pub(super) fn restart(&mut self) {
+        for Transaction { name, .. } in std::mem::take(&mut self.transactions) {
+            self.changes.push((format!("{TRANSACTION}{name}"), None));
+        }
+        self.changes.push((CONNECTION.to_owned(), None));
+        self.phase = Phase::Fresh;
+    }
+
     /// Begins a transaction, unless there is one of this name, or there are too many.
     pub(super) fn begin(&mut self, name: &str) -> Result<(), TransactionError> {
         if self.transactions.iter().any(|known| known.name == name) {

@@ -7,10 +7,13 @@ use super::State;
 use super::destination::{Source, Target, session_channel, session_text, user_channel};
 use super::entry;
 use super::refusal::{Refusal, shown};
+use super::rules::Action;
 use super::state::{Connected, Conversation, MOST_TRANSACTIONS, Phase, Subscribed, TransactionError};
 use super::tag::{AckMode, Tag};
+use super::tokens::Tokens;
+use super::users::Principal;
 use crate::store::{Feed, Position, Terms};
-use crate::{CloseReason, Session};
+use crate::{CloseReason, RequestInfo, Session};
 
 /// A call under way.
 pub(super) struct Turn<'a> {
@@ -40,6 +43,10 @@ pub(super) async fn handle(state: &State, session: &Session, texts: Texts) {
             return;
         }
     };
+    if conversation.user().is_some_and(Principal::has_expired) {
+        let _ = session.close(CloseReason::EXPIRED).await;
+        return;
+    }
     let mut turn = Turn { state, session, conversation, out: Vec::new() };
     let flow = turn.run(texts).await;
     let Turn { conversation, out, .. } = turn;
@@ -125,6 +132,7 @@ impl Turn<'_> {
                 let detail = format!("The first frame must be CONNECT or STOMP, not {}.", frame.command);
                 return Err(Refusal::new("not connected", detail));
             }
+            Phase::Connected(_) if is_connect && self.session.can_resume() => self.restart().await?,
             Phase::Connected(_) if is_connect => {
                 return Err(Refusal::new("already connected", "A connection has one CONNECT frame."));
             }
@@ -152,6 +160,16 @@ impl Turn<'_> {
         }
     }
 
+    /// A client that has come back to its session connects anew, and subscribes again.
+    async fn restart(&mut self) -> Result<(), Refusal> {
+        while let Some(Subscribed { id, destination, ack }) = self.conversation.unsubscribe_any() {
+            let feed = self.feed(Source::parse(&destination)?, &id, ack)?;
+            self.session.unsubscribe_from(&feed).await?;
+        }
+        self.conversation.restart();
+        Ok(())
+    }
+
     async fn connect(&mut self, frame: &Frame) -> Result<(), Refusal> {
         let version = Version::negotiate(frame.headers.get("accept-version")).map_err(|error| {
             Refusal::new("unsupported version", format!("{error}.")).with("version", "1.0,1.1,1.2")
@@ -163,13 +181,12 @@ impl Turn<'_> {
         };
         let ours = self.state.heart_beat;
         let (sends, gets) = ours.with(theirs);
-        let user = None;
-        let until = None;
+        let user = self.user(frame).await?;
+        let until = user.as_ref().map(|user| user.until);
         let mut connected = Frame::new(Command::Connected)
             .with("version", version.number())
             .with("heart-beat", ours.to_string())
             .with("server", concat!("sockhop/", env!("CARGO_PKG_VERSION")));
-        let user: Option<super::users::Principal> = user;
         if let Some(user) = &user {
             connected = connected.with("user-name", user.name());
         }
@@ -184,11 +201,37 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Who the client is, where it has to show it.
+    async fn user(&self, frame: &Frame) -> Result<Option<Principal>, Refusal> {
+        let Some(tokens) = &self.state.tokens else { return Ok(None) };
+        let refused = |detail: String| Refusal::new("authentication failed", detail);
+        match token(frame, tokens, self.session.request()) {
+            Some(token) => tokens.verify(&token).await.map(Some).map_err(|error| refused(format!("{error}."))),
+            None if self.state.anonymous => Ok(None),
+            None => Err(refused("A token is needed: Authorization: Bearer TOKEN, or passcode.".to_owned())),
+        }
+    }
+
+    /// Whether the rules let the client do this.
+    fn check_rules(&self, action: Action, destination: &str) -> Result<(), Refusal> {
+        let (rules, user) = (&self.state.rules, self.conversation.user());
+        if rules.is_empty() || rules.iter().any(|rule| rule.allows(action, destination, user)) {
+            return Ok(());
+        }
+        let does = match action {
+            Action::Subscribe => "subscribe",
+            Action::Send => "send",
+        };
+        let who = user.map_or_else(|| "clients without a user".to_owned(), |user| format!("user {}", user.name()));
+        Err(Refusal::new("forbidden", format!("No rule lets {who} {does} to {destination}.")))
+    }
+
     async fn send_or_buffer(&mut self, frame: Frame) -> Result<(), Refusal> {
         let destination =
             frame.headers.get("destination").ok_or_else(|| Refusal::missing("destination", frame.command))?;
         // Refused where it is sent, not where it is committed.
         let target = Target::parse(destination)?;
+        self.check_rules(Action::Send, destination)?;
         match frame.headers.get("transaction").map(str::to_owned) {
             Some(transaction) => self.buffer(&transaction, frame),
             None => self.deliver(target, &frame).await,
@@ -256,6 +299,7 @@ impl Turn<'_> {
         let destination =
             frame.headers.get("destination").ok_or_else(|| Refusal::missing("destination", frame.command))?;
         let source = Source::parse(destination)?;
+        self.check_rules(Action::Subscribe, destination)?;
         let id = self.subscription_id(frame)?;
         if self.conversation.subscription(id).is_some() {
             return Err(Refusal::invalid("id", format!("There is a subscription {id:?} already.")));
@@ -343,6 +387,31 @@ impl Turn<'_> {
 
 /// Silence that a client is granted whatever it promised: browsers run the timers of hidden pages once a minute.
 const LEAST_PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// Where a client has put its token.
+fn token(frame: &Frame, tokens: &Tokens, request: &RequestInfo) -> Option<String> {
+    let authorization = frame.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    if let Some((_, value)) = authorization {
+        // Without its scheme it is none, which verifying it tells.
+        let scheme = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+        return Some(value[scheme.map_or(0, str::len)..].trim().to_owned());
+    }
+    if let Some(passcode) = frame.headers.get("passcode").filter(|passcode| !passcode.is_empty()) {
+        return Some(passcode.to_owned());
+    }
+    if let Some(name) = tokens.query_name()
+        && let Some(value) = parameter(request.query(), name)
+    {
+        return Some(value);
+    }
+    let cookie = request.header("cookie")?;
+    Some(cookie.strip_prefix(tokens.cookie_name()?)?.strip_prefix('=')?.to_owned())
+}
+
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(known, _)| *known == name)?;
+    Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
 
 fn check_name(header: &str, name: &str) -> Result<(), Refusal> {
     if name.len() > LONGEST_NAME {

@@ -1,18 +1,88 @@
 //! Who a client is.
 
-use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A client's user, as its CONNECT has shown.
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A client's user, as its token has shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Principal {
+pub struct Principal {
     #[serde(rename = "n")]
-    name: String,
+    pub(super) name: String,
+    #[serde(rename = "c")]
+    pub(super) claims: Map<String, Value>,
+    /// When the session ends, in seconds since 1970.
+    #[serde(rename = "e")]
+    pub(super) until: u64,
 }
 
 impl Principal {
-    /// The user's name.
+    /// The user's name: what the token says in its name claim, `sub` unless configured otherwise.
     #[must_use]
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A claim of the token.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name)
+    }
+
+    /// Whether a claim has a value: is it, lists it, or, as OAuth's `scope` does, names it between spaces.
+    #[must_use]
+    pub fn has(&self, claim: &str, value: &str) -> bool {
+        match self.claims.get(claim) {
+            Some(Value::Array(values)) => values.iter().any(|held| is(held, value)),
+            Some(Value::String(text)) => text == value || text.split(' ').any(|word| word == value),
+            Some(held) => is(held, value),
+            None => false,
+        }
+    }
+
+    /// Whether the time is over that the token grants.
+    pub(super) fn has_expired(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.until <= now.as_secs()
+    }
+}
+
+fn is(held: &Value, value: &str) -> bool {
+    match held {
+        Value::String(text) => text == value,
+        Value::Number(number) => number.to_string() == value,
+        Value::Bool(yes) => yes.to_string() == value,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_has_a_value_alone_in_a_list_or_between_spaces() {
+        let claims = serde_json::json!({
+            "role": "admin", "roles": ["a", 7], "scope": "read write", "level": 3, "staff": true, "deep": {"x": "y"}
+        });
+        let Value::Object(claims) = claims else { unreachable!() };
+        let user = Principal { name: "a".to_owned(), claims, until: 0 };
+        for (claim, value) in [
+            ("role", "admin"),
+            ("roles", "a"),
+            ("roles", "7"),
+            ("scope", "read"),
+            ("scope", "read write"),
+            ("level", "3"),
+            ("staff", "true"),
+        ] {
+            assert!(user.has(claim, value), "{claim}={value}");
+        }
+        for (claim, value) in
+            [("role", "adm"), ("role", ""), ("roles", "b"), ("scope", "rea"), ("deep", "y"), ("none", "x")]
+        {
+            assert!(!user.has(claim, value), "{claim}={value}");
+        }
     }
 }

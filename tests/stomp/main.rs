@@ -6,6 +6,8 @@ mod messages;
 #[path = "../support/redis.rs"]
 mod redis;
 mod sessions;
+mod tokens;
+mod users;
 mod world;
 
 /// Makes each claim a test at every place.
@@ -46,6 +48,18 @@ everywhere! {
         a_subscription_after_a_message_gets_what_came_since
         a_subscription_with_a_history_gets_the_newest_first
         a_position_that_is_not_kept_is_told;
+    users:
+        a_user_is_reached_in_all_sessions_and_nobody_else_is
+        a_client_without_a_user_has_destinations_of_its_own
+        users_on_two_nodes_talk_through_topics_and_their_queues
+        rules_say_who_may_do_what_and_nobody_may_do_the_rest
+        nobody_reads_what_is_sent_to_another
+        a_session_ends_with_its_token;
+    tokens:
+        a_token_may_be_in_any_of_its_places
+        each_algorithm_is_verified_with_its_key
+        tokens_that_show_nobody_are_refused
+        keys_of_a_set_are_found_by_name_and_read_again;
     bad_input:
         what_is_no_frame_is_refused
         nothing_comes_before_connect_and_connect_comes_once

@@ -74,14 +74,23 @@ impl World {
 
     /// A client that has not connected.
     pub(crate) async fn client(&self) -> Client {
+        self.client_with("", "").await
+    }
+
+    /// A client whose requests have a query and a cookie.
+    pub(crate) async fn client_with(&self, query: &str, cookie: &str) -> Client {
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let line = match self.place {
-            Place::MemorySocket => Line::Socket(Box::new(self.socket("v12.stomp, v11.stomp").await.0)),
+            Place::MemorySocket => {
+                Line::Socket(Box::new(self.socket_with("v12.stomp, v11.stomp", query, cookie).await.0))
+            }
             Place::MemoryPolls | Place::RedisPolls => Line::Polls(Polls {
                 services: self.services.clone(),
                 session: format!("s{number}"),
                 request: number,
                 opened: false,
+                query: query.to_owned(),
+                cookie: cookie.to_owned(),
             }),
         };
         Client {
@@ -94,10 +103,20 @@ impl World {
 
     /// A plain WebSocket, and the subprotocol that was agreed on.
     pub(crate) async fn socket(&self, subprotocols: &str) -> (WebSocketStream<TcpStream>, Option<String>) {
+        self.socket_with(subprotocols, "", "").await
+    }
+
+    async fn socket_with(
+        &self,
+        subprotocols: &str,
+        query: &str,
+        cookie: &str,
+    ) -> (WebSocketStream<TcpStream>, Option<String>) {
         let address = serve(&self.nodes[0], &self.services[0]);
         let stream = TcpStream::connect(address).await.unwrap();
         let request = http::Request::builder()
-            .uri(format!("ws://{address}/ws/websocket"))
+            .uri(format!("ws://{address}/ws/websocket?{query}"))
+            .header("cookie", cookie)
             .header("host", "localhost")
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
@@ -155,14 +174,19 @@ struct Polls {
     session: String,
     request: usize,
     opened: bool,
+    query: String,
+    cookie: String,
 }
 
 impl Polls {
     async fn ask(&mut self, endpoint: &str, body: String) -> (u16, String) {
         self.request += 1;
         let service = &self.services[self.request % self.services.len()];
-        let path = format!("/ws/000/{}/{endpoint}", self.session);
-        let request = http::Request::post(path).body(Full::new(bytes::Bytes::from(body))).unwrap();
+        let path = format!("/ws/000/{}/{endpoint}?{}", self.session, self.query);
+        let request = http::Request::post(path)
+            .header("cookie", &self.cookie)
+            .body(Full::new(bytes::Bytes::from(body)))
+            .unwrap();
         let response = service.respond(request).await.expect("written");
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -6,6 +6,7 @@ mod options;
 mod page;
 mod serve;
 mod settings;
+mod stomp;
 mod units;
 
 use std::io::IsTerminal;

@@ -213,6 +213,64 @@ pub(crate) struct Tuning {
     #[arg(long, env = "SOCKHOP_REQUEST_ID_HEADER", value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id_header: Option<String>,
+
+    /// Of STOMP: file with the secret that signs clients' tokens (HS256, HS384, HS512), at least 32 bytes; with any
+    /// of the jwt-… keys, clients need a token [default: none]
+    #[arg(long, env = "SOCKHOP_JWT_SECRET", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_secret: Option<PathBuf>,
+
+    /// Of STOMP: file with the public key of those who sign clients' tokens, as PEM (RS, PS, ES) [default: none]
+    #[arg(long, env = "SOCKHOP_JWT_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_key: Option<PathBuf>,
+
+    /// Of STOMP: file or URL of the JSON Web Key Set of those who sign clients' tokens [default: none]
+    #[arg(long, env = "SOCKHOP_JWT_JWKS", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_jwks: Option<String>,
+
+    /// Of STOMP: the `iss` that tokens must have [default: any]
+    #[arg(long, env = "SOCKHOP_JWT_ISSUER", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_issuer: Option<String>,
+
+    /// Of STOMP: the `aud` that tokens must have [default: any]
+    #[arg(long, env = "SOCKHOP_JWT_AUDIENCE", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_audience: Option<String>,
+
+    /// Of STOMP: how far the clocks of those who sign tokens may be off [default: 60s]
+    #[arg(long, env = "SOCKHOP_JWT_LEEWAY", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_leeway: Option<Time>,
+
+    /// Of STOMP: the claim that holds the user's name [default: sub]
+    #[arg(long, env = "SOCKHOP_JWT_USER_CLAIM", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_user_claim: Option<String>,
+
+    /// Of STOMP: a cookie that may hold the token, beside Authorization and passcode of CONNECT; name your pages with
+    /// --origins then [default: none]
+    #[arg(long, env = "SOCKHOP_JWT_COOKIE", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_cookie: Option<String>,
+
+    /// Of STOMP: a query parameter that may hold the token [default: none]
+    #[arg(long, env = "SOCKHOP_JWT_QUERY", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_query: Option<String>,
+
+    /// Of STOMP: let clients without a token in, too [default: false]
+    #[arg(long, env = "SOCKHOP_ANONYMOUS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) anonymous: Option<bool>,
+
+    /// Of STOMP: who may do what, such as `subscribe /topic/news/** anyone`; may be given again; what no rule allows is
+    /// then forbidden [default: all may do everything]
+    #[arg(long, env = "SOCKHOP_RULES", value_name = "RULE", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rules: Option<Vec<String>>,
 }
 
 impl Tuning {
@@ -234,6 +292,17 @@ impl Tuning {
             websocket: self.websocket.or(base.websocket),
             iframe_client_url: self.iframe_client_url.or(base.iframe_client_url),
             request_id_header: self.request_id_header.or(base.request_id_header),
+            jwt_secret: self.jwt_secret.or(base.jwt_secret),
+            jwt_key: self.jwt_key.or(base.jwt_key),
+            jwt_jwks: self.jwt_jwks.or(base.jwt_jwks),
+            jwt_issuer: self.jwt_issuer.or(base.jwt_issuer),
+            jwt_audience: self.jwt_audience.or(base.jwt_audience),
+            jwt_leeway: self.jwt_leeway.or(base.jwt_leeway),
+            jwt_user_claim: self.jwt_user_claim.or(base.jwt_user_claim),
+            jwt_cookie: self.jwt_cookie.or(base.jwt_cookie),
+            jwt_query: self.jwt_query.or(base.jwt_query),
+            anonymous: self.anonymous.or(base.anonymous),
+            rules: self.rules.or(base.rules),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context;
 use sockhop::server::Server;
 use sockhop::services::{Amplify, Broadcast, Close, Echo, Ledger, Ticker};
-use sockhop::stomp::Stomp;
 use sockhop::store::{RedisStore, Store};
 use sockhop::{ChannelName, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,14 +86,14 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     let tuning = &settings.tuning;
     let mut services = Vec::new();
     for ServiceSettings { prefix, handler, tuning } in &settings.services {
-        services.push(tuning.apply(builder(node, *handler, prefix)?).build(node));
+        services.push(tuning.apply(builder(node, *handler, prefix, tuning)?).build(node));
     }
     if settings.page {
         let echo = match settings.show_node {
             true => Service::builder("/demo/echo", TellingEcho::new(node)),
-            false => builder(node, HandlerKind::Echo, "/demo/echo")?,
+            false => builder(node, HandlerKind::Echo, "/demo/echo", tuning)?,
         };
-        for service in [echo, builder(node, HandlerKind::Broadcast, "/demo/room")?] {
+        for service in [echo, builder(node, HandlerKind::Broadcast, "/demo/room", tuning)?] {
             services.push(tuning.apply(service).build(node));
         }
     }
@@ -112,14 +111,16 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     Ok(services)
 }
 
-fn builder(node: &Node, handler: HandlerKind, prefix: &str) -> anyhow::Result<ServiceBuilder> {
+fn builder(node: &Node, handler: HandlerKind, prefix: &str, tuning: &Tuning) -> anyhow::Result<ServiceBuilder> {
     Ok(match handler {
         HandlerKind::Echo => Service::builder(prefix, Echo),
         HandlerKind::Broadcast => {
             let channel = ChannelName::new(&format!("broadcast:{prefix}"))?;
             Service::builder(prefix, Broadcast::new(node, channel))
         }
-        HandlerKind::Stomp => Stomp::new().service(prefix),
+        HandlerKind::Stomp => {
+            crate::stomp::stomp(tuning).with_context(|| format!("service {prefix}"))?.service(prefix)
+        }
     })
 }
 
@@ -136,7 +137,7 @@ fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
         (Service::builder("/close", Close), plain()),
         (Service::builder("/ticker", Ticker), plain()),
         (Service::builder("/amplify", Amplify), plain()),
-        (builder(node, HandlerKind::Broadcast, "/broadcast")?, plain()),
+        (builder(node, HandlerKind::Broadcast, "/broadcast", tuning)?, plain()),
         (Service::builder("/ledger", Ledger::new(node, ChannelName::new("ledger")?)), plain()),
     ];
     Ok(services.into_iter().map(|(service, special)| special.or(tuning).apply(service).build(node)).collect())

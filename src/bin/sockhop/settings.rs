@@ -265,7 +265,7 @@ fn check_tuning(tuning: &Tuning) -> anyhow::Result<()> {
         bail!("iframe-client-url = {url:?}: use an http(s) URL, or a path on this server that starts with /");
     }
     request_id_header(tuning)?;
-    Ok(())
+    crate::stomp::check(tuning)
 }
 
 fn request_id_header(tuning: &Tuning) -> anyhow::Result<Option<http::HeaderName>> {
@@ -429,6 +429,9 @@ mod tests {
                 "[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nheartbet = \"1s\"",
                 &["/a", "heartbet", "`heartbeat`?"],
             ),
+            ("rules = [\"all /topic/** admins\"]", &["rules", "admins", "roles=admin"]),
+            ("anonymous = true", &["anonymous", "jwt-secret"]),
+            ("jwt-cookie = \"token\"", &["jwt-cookie", "jwt-jwks"]),
             ("listen =", &["sockhop.toml"]),
             ("www = \"/no/such/folder\"", &["www", "/no/such/folder"]),
         ] {

@@ -1,0 +1,201 @@
+//! Sets of keys that change while the server runs, in a file or behind a URL.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::Jwk;
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// A set of keys, and where it comes from.
+#[derive(Debug)]
+pub(super) struct Jwks {
+    source: Source,
+    cached: tokio::sync::Mutex<Cached>,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(PathBuf),
+    Url(Uri),
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    keys: Vec<(Option<String>, DecodingKey)>,
+    /// When it was last tried, and last done.
+    tried: Option<Instant>,
+    read: Option<Instant>,
+}
+
+/// A set of keys cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidJwks {
+    /// It is no URL of a set.
+    #[error("{0:?} is no http or https URL")]
+    Url(String),
+    /// It cannot be read.
+    #[error("the keys at {0} cannot be read: {1}")]
+    Unreadable(String, String),
+    /// There are none in it that are known here.
+    #[error("there is no JSON Web Key Set with usable keys at {0}")]
+    NoKeys(String),
+}
+
+/// How long a set is used before it is read again.
+const FRESH: Duration = Duration::from_secs(300);
+/// How long it is not read again, whatever tokens say.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How long reading it may take, and bytes that it may have.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const LARGEST: usize = 1024 * 1024;
+
+impl Jwks {
+    pub(super) fn file(path: PathBuf) -> Result<Self, InvalidJwks> {
+        let keys = parse(&read_file(&path)?, &path.display())?;
+        let now = Instant::now();
+        let cached = Cached { keys, tried: Some(now), read: Some(now) };
+        Ok(Self { source: Source::File(path), cached: tokio::sync::Mutex::new(cached) })
+    }
+
+    pub(super) fn url(url: &str) -> Result<Self, InvalidJwks> {
+        let invalid = || InvalidJwks::Url(url.to_owned());
+        let uri: Uri = url.parse().map_err(|_| invalid())?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+            return Err(invalid());
+        }
+        Ok(Self { source: Source::Url(uri), cached: tokio::sync::Mutex::default() })
+    }
+
+    /// The keys of a name, or all where a token names none.
+    pub(super) async fn keys(&self, id: Option<&str>) -> Result<Vec<DecodingKey>, InvalidJwks> {
+        let mut cached = self.cached.lock().await;
+        let since = |at: Option<Instant>| at.map(|at| at.elapsed());
+        let stale = since(cached.read).is_none_or(|age| age > FRESH);
+        let unknown = id.is_some_and(|id| !cached.keys.iter().any(|(known, _)| known.as_deref() == Some(id)));
+        let paused = since(cached.tried).is_some_and(|age| age < PAUSE);
+        if (stale || unknown) && !paused {
+            cached.tried = Some(Instant::now());
+            match self.read().await {
+                Ok(keys) => (cached.keys, cached.read) = (keys, Some(Instant::now())),
+                Err(error) if cached.keys.is_empty() => return Err(error),
+                // Those that are known are good until it can be read again.
+                Err(error) => tracing::warn!(%error, "keys could not be read again"),
+            }
+        }
+        if cached.keys.is_empty() {
+            return Err(InvalidJwks::NoKeys(self.source.to_string()));
+        }
+        let wanted = |(known, _): &&(Option<String>, DecodingKey)| {
+            id.is_none() || known.is_none() || known.as_deref() == id
+        };
+        Ok(cached.keys.iter().filter(wanted).map(|(_, key)| key.clone()).collect())
+    }
+
+    async fn read(&self) -> Result<Vec<(Option<String>, DecodingKey)>, InvalidJwks> {
+        let text = match &self.source {
+            Source::File(path) => {
+                let path = path.clone();
+                let reading = tokio::task::spawn_blocking(move || read_file(&path)).await;
+                reading.map_err(|error| self.unreadable(&error))??
+            }
+            Source::Url(uri) => match tokio::time::timeout(TIMEOUT, fetch(uri)).await {
+                Ok(Ok(text)) => text,
+                Ok(Err(error)) => return Err(self.unreadable(&error)),
+                Err(_) => return Err(self.unreadable(&"no answer in time")),
+            },
+        };
+        parse(&text, &self.source)
+    }
+
+    fn unreadable(&self, error: &dyn std::fmt::Display) -> InvalidJwks {
+        InvalidJwks::Unreadable(self.source.to_string(), error.to_string())
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Url(uri) => write!(f, "{uri}"),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, InvalidJwks> {
+    std::fs::read(path).map_err(|error| InvalidJwks::Unreadable(path.display().to_string(), error.to_string()))
+}
+
+/// The keys that are known here: a set may hold others.
+fn parse(text: &[u8], place: &dyn std::fmt::Display) -> Result<Vec<(Option<String>, DecodingKey)>, InvalidJwks> {
+    let set: Value = serde_json::from_slice(text).unwrap_or_default();
+    let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let key = |key: &Value| {
+        let jwk: Jwk = serde_json::from_value(key.clone()).ok()?;
+        let is_for_signatures = key["use"].as_str().is_none_or(|purpose| purpose == "sig");
+        Some((jwk.common.key_id.clone(), DecodingKey::from_jwk(&jwk).ok().filter(|_| is_for_signatures)?))
+    };
+    let keys: Vec<_> = keys.iter().filter_map(key).collect();
+    if keys.is_empty() { Err(InvalidJwks::NoKeys(place.to_string())) } else { Ok(keys) }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a GET answers.
+async fn fetch(uri: &Uri) -> Result<Vec<u8>, Failure> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let stream = TcpStream::connect((host, port)).await?;
+    if tls {
+        let name = ServerName::try_from(host.to_owned())?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_client()?));
+        get(uri, connector.connect(name, stream).await?).await
+    } else {
+        get(uri, stream).await
+    }
+}
+
+fn tls_client() -> Result<rustls::ClientConfig, Failure> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+async fn get(uri: &Uri, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Vec<u8>, Failure> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let request = http::Request::get(path)
+        .header(http::header::HOST, host)
+        .header(http::header::ACCEPT, "application/json")
+        .body(Empty::<bytes::Bytes>::new())?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        if response.status() != http::StatusCode::OK {
+            return Err(format!("status {}", response.status()).into());
+        }
+        Ok::<_, Failure>(Limited::new(response.into_body(), LARGEST).collect().await?.to_bytes().to_vec())
+    };
+    tokio::pin!(answer);
+    tokio::pin!(connection);
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = &mut connection => {
+            ended?;
+            // The answer may have come with the connection's end.
+            answer.await
+        }
+    }
+}
