@@ -104,7 +104,7 @@ fn a_private_authority_can_be_trusted_by_the_environment() {
     let certificates = Certificates::make();
     let (_redis, port) = certificates.server();
     let url = format!("rediss://127.0.0.1:{port}");
-    works(&Program::start_by(&[], &url, &[], &[("SSL_CERT_FILE", &certificates.path("ca.pem"))]));
+    works(&Program::start_with(&url, &[], &[("SSL_CERT_FILE", &certificates.path("ca.pem"))]));
 }
 
 #[test]

@@ -3,16 +3,16 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use crate::server::until;
+use crate::server::{Process, until};
 
 /// A running `sockhop serve`.
 pub(crate) struct Program {
-    child: Mutex<Child>,
+    process: Mutex<Process>,
     log: Arc<Mutex<String>>,
     address: Mutex<mpsc::Receiver<SocketAddr>>,
     listening: std::sync::OnceLock<SocketAddr>,
@@ -24,15 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Program {
     /// Starts it with the test services and a store, and further flags.
     pub(crate) fn start(store: &str, flags: &[&str]) -> Self {
-        Self::start_by(&[], store, flags, &[])
+        Self::start_with(store, flags, &[])
     }
 
-    /// Starts it by another program, such as `faketime`, with variables in its environment.
-    pub(crate) fn start_by(by: &[&str], store: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let binary = env!("CARGO_BIN_EXE_sockhop");
-        let mut words = by.iter().copied().chain([binary]);
-        let mut command = Command::new(words.next().unwrap_or(binary));
-        command.args(words);
+    /// Starts it with variables in its environment.
+    pub(crate) fn start_with(store: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockhop"));
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SOCKHOP_") {
                 command.env_remove(name);
@@ -68,11 +65,11 @@ impl Program {
             }
         });
         let address = Mutex::new(address);
-        Self { child: Mutex::new(child), log, address, listening: std::sync::OnceLock::new() }
+        Self { process: Mutex::new(Process::guard(child)), log, address, listening: std::sync::OnceLock::new() }
     }
 
-    fn child(&self) -> std::sync::MutexGuard<'_, Child> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    fn process(&self) -> std::sync::MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it has logged.
@@ -144,7 +141,7 @@ impl Program {
     pub(crate) fn ended(&self) -> (ExitStatus, String) {
         let mut status = None;
         until("it ends", || {
-            status = self.child().try_wait().expect("a status");
+            status = self.process().child.try_wait().expect("a status");
             status.is_some()
         });
         // The last lines may still be under way.
@@ -154,12 +151,12 @@ impl Program {
 
     /// Whether it runs.
     pub(crate) fn runs(&self) -> bool {
-        self.child().try_wait().is_ok_and(|status| status.is_none())
+        self.process().child.try_wait().is_ok_and(|status| status.is_none())
     }
 
     /// Sends a signal such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child().id().to_string();
+        let pid = self.process().child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
     }
@@ -174,9 +171,6 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = child.kill();
-        let _ = child.wait();
         if thread::panicking() {
             let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = writeln!(std::io::stderr(), "the program's log:\n{log}");

@@ -31,10 +31,18 @@ pub(crate) struct Redis {
     process: Mutex<Option<Process>>,
 }
 
-struct Process {
-    child: Child,
-    /// Kills the server when this test process ends without unwinding.
+/// A process that ends with its guard.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    /// Kills it when this test process ends without unwinding.
     watchdog: Child,
+}
+
+impl Process {
+    pub(crate) fn guard(child: Child) -> Self {
+        let watchdog = watch(child.id());
+        Self { child, watchdog }
+    }
 }
 
 impl Redis {
@@ -94,8 +102,7 @@ impl Redis {
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("cannot start redis-server: {error}; it is in Debian's package redis-server")
         });
-        let watchdog = watch(child.id());
-        *self.process() = Some(Process { child, watchdog });
+        *self.process() = Some(Process::guard(child));
         let deadline = Instant::now() + PATIENCE;
         loop {
             if self.answers() {

@@ -347,3 +347,55 @@ pub(super) async fn keep_watch(store: Weak<Inner>) {
         tokio::time::sleep(pause).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(15);
+    const RUN: [u8; 8] = [1; 8];
+
+    /// Watches a server for as many renewals, 5 s apart; what its clock then says.
+    async fn watch(observed: &mut Observed, run: [u8; 8], mut clock: u64, renewals: u32) -> u64 {
+        for _ in 0..renewals {
+            tokio::time::advance(Duration::from_secs(5)).await;
+            clock += 5000;
+            observed.see(Instant::now(), run, clock, Vec::new(), LEASE);
+        }
+        clock
+    }
+
+    fn watched(observed: &Observed) -> Duration {
+        observed.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_watched_a_server_without_a_break_may_judge() {
+        let mut observed = Observed::default();
+        let clock = watch(&mut observed, RUN, 1_000_000, 5).await;
+        assert_eq!(watched(&observed), Duration::from_secs(20));
+        assert_eq!(observed.now(), Some(clock));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(observed.now(), Some(clock + 2000), "between renewals too");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_steps_another_run_and_a_late_answer_begin_the_watch_anew() {
+        let mut observed = Observed::default();
+        let clock = watch(&mut observed, RUN, 1_000_000_000, 5).await;
+        let clock = watch(&mut observed, RUN, clock + 90_000, 1).await;
+        assert_eq!(watched(&observed), Duration::ZERO, "ahead");
+        let clock = watch(&mut observed, RUN, clock, 5).await;
+        let clock = watch(&mut observed, RUN, clock - 90_000, 1).await;
+        assert_eq!(watched(&observed), Duration::ZERO, "back");
+        let clock = watch(&mut observed, RUN, clock, 5).await;
+        assert_eq!(watched(&observed), Duration::from_secs(25));
+        let clock = watch(&mut observed, [2; 8], clock, 1).await;
+        assert_eq!(watched(&observed), Duration::ZERO, "another server, or another run of it");
+        let clock = watch(&mut observed, [2; 8], clock, 5).await;
+        let asked = Instant::now();
+        tokio::time::advance(Duration::from_secs(6)).await;
+        observed.see(asked, [2; 8], clock + 6000, Vec::new(), LEASE);
+        assert_eq!(watched(&observed), Duration::ZERO, "it hung");
+    }
+}
