@@ -65,9 +65,10 @@ impl Member {
             .request_id_header(Some(HeaderName::from_static("x-request-id")))
             .disconnect_delay(Duration::from_secs(20))
             .build(&node);
+        let resumed = Service::builder("/resumed", Subscriber).resume(Some(Duration::from_secs(60))).build(&node);
         let server = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default()).expect("a port");
         let address = server.local_addr().expect("an address");
-        let (served, services) = (node.clone(), vec![service.clone()]);
+        let (served, services) = (node.clone(), vec![service.clone(), resumed]);
         tokio::spawn(async move {
             let rest = warp::any().map(|| warp::reply().into_response()).boxed();
             server.serve(&served, services, rest, std::future::pending(), Drain::default()).await
@@ -98,9 +99,11 @@ pub(crate) enum Mode {
     Poll,
     Stream,
     WebSocket,
+    /// A WebSocket that is cut again and again, and resumed at the other node.
+    Resumed,
 }
 
-const MODES: [Mode; 3] = [Mode::Poll, Mode::Stream, Mode::WebSocket];
+const MODES: [Mode; 4] = [Mode::Poll, Mode::Stream, Mode::WebSocket, Mode::Resumed];
 
 /// What one session got, and why it ended, if it did.
 #[derive(Debug, Default)]
@@ -395,7 +398,11 @@ impl Client {
             let Over(end) = match self.mode {
                 Mode::Poll => self.converse(&session, "xhr").await,
                 Mode::Stream => self.converse(&session, "xhr_streaming").await,
-                Mode::WebSocket => self.hold_a_socket(&session).await,
+                Mode::WebSocket => match self.hold_a_socket(&format!("/sub/000/{session}"), self.number).await {
+                    Ok(over) => over,
+                    Err(error) => Over(format!("cut: {}", error.kind())),
+                },
+                Mode::Resumed => self.resume().await,
             };
             self.note(|conversation| conversation.end = Some(end));
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -438,19 +445,32 @@ impl Client {
         unreachable!("turns do not run out")
     }
 
-    /// A WebSocket to one node, until it closes.
-    async fn hold_a_socket(&self, session: &str) -> Over {
-        match self.talk_over_a_socket(session).await {
-            Ok(over) => over,
-            Err(error) => Over(format!("cut: {}", error.kind())),
+    /// WebSockets of one session, each cut after a moment, until the session is over.
+    async fn resume(&self) -> Over {
+        let secret = format!("{:032x}", rand::random::<u128>());
+        for attempt in 1.. {
+            let had = attempt > 1 && self.has_got();
+            let path = format!("/resumed/000/{secret}~{attempt}{}", if had { "~resume" } else { "" });
+            let socket = self.hold_a_socket(&path, self.number + attempt);
+            match tokio::time::timeout(Duration::from_millis(700), socket).await {
+                Ok(Ok(over)) => return over,
+                Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(_cut) => {}
+            }
         }
+        unreachable!("attempts do not run out")
     }
 
-    async fn talk_over_a_socket(&self, session: &str) -> io::Result<Over> {
-        let address = self.members[self.number % self.members.len()].address;
+    fn has_got(&self) -> bool {
+        lock(&self.account).clients[&self.number].last().is_some_and(|session| !session.got.is_empty())
+    }
+
+    /// A WebSocket to one node, until it closes.
+    async fn hold_a_socket(&self, path: &str, turn: usize) -> io::Result<Over> {
+        let address = self.members[turn % self.members.len()].address;
         let mut socket = BufStream::new(TcpStream::connect(address).await?);
         let request = format!(
-            "GET /sub/000/{session}/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            "GET {path}/websocket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
         );
         socket.write_all(request.as_bytes()).await?;
@@ -461,7 +481,9 @@ impl Client {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        if !head.starts_with("HTTP/1.1 101") {
+            return Err(io::Error::other(head));
+        }
         let mut opened = false;
         loop {
             let (kind, length) = (socket.read_u8().await? & 15, socket.read_u8().await?);
@@ -500,7 +522,14 @@ impl Client {
             Some(b'a') => {
                 let messages: Vec<String> = serde_json::from_str(&frame[1..]).expect("messages");
                 let numbers = messages.iter().map(|message| message.parse::<u64>().expect("a number"));
-                self.note(|conversation| conversation.got.extend(numbers));
+                self.note(|conversation| match self.mode {
+                    // What may have been lost with a connection comes again.
+                    Mode::Resumed => {
+                        let last = conversation.got.last().copied().unwrap_or(0);
+                        conversation.got.extend(numbers.filter(|number| *number > last));
+                    }
+                    _ => conversation.got.extend(numbers),
+                });
             }
             Some(b'c') => return Err(Over(frame.to_owned())),
             Some(_) => assert!(frame.chars().all(|c| c == 'h'), "a prelude: {frame}"),
