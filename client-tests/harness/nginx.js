@@ -1,11 +1,10 @@
 // A real nginx in the foreground, on a free port, with all its files in a directory of its own.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from './child.js';
+import { freePort } from './ports.js';
 
 const NGINX = process.env.NGINX_BIN ?? 'nginx';
 const ATTEMPTS = 5;
@@ -14,16 +13,17 @@ const READY = /start worker process \d+/;
 /**
  * Starts nginx in front of something.
  *
- * @param {(listen: string) => string} http the inside of the `http` block; `listen` is the address for its `listen` directive
+ * @param {(listen: string) => string | Promise<string>} http the inside of the `http` block; `listen` is the address for its `listen` directive
+ * @param {{connections?: number}} [options] how many connections it can have at once
  */
-export async function startNginx(http) {
+export async function startNginx(http, { connections = 512 } = {}) {
   // nginx cannot report a port that the system chose, so a free one is looked up first; in the rare case
   // that somebody else takes it in between, another is tried.
   for (let attempt = 1; ; attempt += 1) {
     const listen = `127.0.0.1:${await freePort()}`;
     const directory = await mkdtemp(join(tmpdir(), 'sockhop-nginx-'));
     const file = join(directory, 'nginx.conf');
-    await writeFile(file, configuration(directory, http(listen)));
+    await writeFile(file, configuration(directory, await http(listen), connections));
     const child = new Child('nginx', NGINX, ['-c', file, '-p', directory, '-e', 'stderr']);
     const nginx = new Nginx(child, directory, `http://${listen}`);
     try {
@@ -72,7 +72,7 @@ export function plainProxy(listen, url, extra = '') {
     }`;
 }
 
-function configuration(directory, http) {
+function configuration(directory, http, connections) {
   // Workers drop root's rights by default and could then not write below a directory of root's.
   const user = process.getuid?.() === 0 ? 'user root;' : '';
   const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
@@ -84,20 +84,11 @@ worker_processes 1;
 ${user}
 pid ${directory}/nginx.pid;
 error_log stderr notice;
-events { worker_connections 512; }
+events { worker_connections ${connections}; }
 http {
   access_log off;
   ${scratch}
   ${http}
 }
 `;
-}
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -5,12 +5,12 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { within } from './deadline.js';
 
-/** Sends a request and resolves with its whole answer as `{status, body}`. */
+/** Sends a request and resolves with its whole answer as `{status, headers, body}`. */
 export async function fetchRaw(method, url, { body, ms = 10_000 } = {}) {
   const outgoing = request(url, { method, agent: false });
   const answer = (async () => {
     const [incoming] = await once(outgoing, 'response');
-    return { status: incoming.statusCode, body: await text(incoming) };
+    return { status: incoming.statusCode, headers: incoming.headers, body: await text(incoming) };
   })();
   outgoing.end(body);
   try {

@@ -10,9 +10,10 @@ import { TEST_MS } from './patience.js';
  * @param {string} claim the test's name: what holds
  * @param {Lifetime} around holds what the test shares with others, its servers above all
  * @param {(life: Lifetime) => Promise<void>} run gets the test's own lifetime
+ * @param {number} [ms] how long it may take
  */
-export function scenario(claim, around, run) {
-  test(claim, { timeout: TEST_MS }, async () => {
+export function scenario(claim, around, run, ms = TEST_MS) {
+  test(claim, { timeout: ms }, async () => {
     const life = new Lifetime();
     try {
       await run(life);

@@ -4,16 +4,17 @@ import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Child } from './child.js';
 
-const DEFAULT_ARGS = ['--listen', '127.0.0.1:0', '--test-services'];
 const LISTENING = /^sockhop \S+ listening on (http:\/\/[^/\s]+)\/?/;
 
 /**
- * Starts a server with the test services on a port of its own.
+ * Starts a server with the test services, on a port of its own unless an address is given.
  *
- * @param {{args?: string[], env?: Record<string, string>}} [options] further flags and SOCKHOP_ variables
+ * @param {{listen?: string, args?: string[], env?: Record<string, string>}} [options] address, further flags and
+ *   SOCKHOP_ variables
  */
-export async function startSockhop({ args = [], env = {} } = {}) {
-  const child = new Child('sockhop', binary(), [...DEFAULT_ARGS, ...args], { env: { ...cleanEnvironment(), ...env } });
+export async function startSockhop({ listen = '127.0.0.1:0', args = [], env = {} } = {}) {
+  const all = ['--listen', listen, '--test-services', ...args];
+  const child = new Child('sockhop', binary(), all, { env: { ...cleanEnvironment(), ...env } });
   const [, url] = await child.line(LISTENING);
   return new Sockhop(child, url);
 }

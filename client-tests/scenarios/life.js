@@ -73,6 +73,6 @@ async function clientEnds({ place, transport, server, life }, end) {
 
   // A WebSocket is its session: with the connection it is gone.
   if (transport === 'websocket') return;
-  const poll = await fetchRaw('POST', `${server.url}${path.replace(/[^/]+$/, 'xhr')}`);
-  assert.deepEqual(poll, { status: 200, body: 'o\n' });
+  const { status, body } = await fetchRaw('POST', `${server.url}${path.replace(/[^/]+$/, 'xhr')}`);
+  assert.deepEqual({ status, body }, { status: 200, body: 'o\n' });
 }

@@ -1,0 +1,70 @@
+// The accounts of messages, on records in which something went wrong.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { accountsOf, commonOrder } from '../reliability/accounts.js';
+import { broken, promisedOf } from '../reliability/promises.js';
+
+const published = (...numbers) => numbers.map((number) => `published n-${number} p1:${number}`);
+const told = (...numbers) => numbers.map((number) => `told m-${number} s:${number} #1`);
+
+/** The account of a session, of which `record` says what is special, beside one that saw messages 1 to 4. */
+function accountOf(record) {
+  const well = { early: true, closed: null, isHung: false, endsTold: 0, sent: 0, got: published(1, 2, 3, 4) };
+  const sessions = [
+    { ...well, name: 'other', transport: 'other' },
+    { ...well, name: 's', transport: 'one', ...record },
+  ];
+  return accountsOf(sessions, ({ transport }) => transport).groups.get('one');
+}
+
+describe('accounts', () => {
+  test('a session that got everything once and in order lacks nothing', () => {
+    const account = accountOf({ sent: 2, got: [...published(1, 2), ...told(1, 2), ...published(3, 4)] });
+    assert.deepEqual(broken(account, promisedOf('calm', 'Node', 'xhr-polling')), []);
+    assert.equal(account.delivered, 6);
+  });
+
+  const wrongs = {
+    'a hole in the middle': [{ got: published(1, 2, 4) }, { lost: 1 }],
+    'a missing beginning': [{ got: published(2, 3, 4) }, { lost: 1 }],
+    'a missing end': [{ got: published(1, 2, 3) }, { lost: 1 }],
+    'an answer that never came': [{ sent: 2, got: [...published(1, 2, 3, 4), ...told(1)] }, { lost: 1 }],
+    'a message that came twice': [{ got: published(1, 2, 2, 3, 4) }, { repeated: 1 }],
+    'messages in another order': [{ got: published(1, 3, 2, 4) }, { reordered: 1 }],
+    'answers in another order': [{ sent: 2, got: [...published(1, 2, 3, 4), ...told(2, 1)] }, { reordered: 1 }],
+    'a message that was handled twice': [
+      { sent: 1, got: [...published(1, 2, 3, 4), ...told(1), 'told m-9 s:1 #1'] },
+      { handledAgain: 1 },
+    ],
+    'an end': [{ closed: 1006, endsTold: 1 }, { ends: { 1006: 1 } }],
+    'an end that the service was not told of': [{ closed: 1006 }, { ends: { 1006: 1 }, endsMissing: 1 }],
+    'an end that it was told of twice': [
+      { closed: 1006, endsTold: 2 },
+      { ends: { 1006: 1 }, endsAgain: 1 },
+    ],
+    'an end that the client did not notice': [
+      { isHung: true, endsTold: 1, sent: 1, got: published(1, 2) },
+      { hung: 1 },
+    ],
+  };
+  for (const [name, [record, expected]] of Object.entries(wrongs)) {
+    test(`${name} is in the account, and breaks the promise`, () => {
+      const account = accountOf(record);
+      const { clients, delivered, ...found } = account;
+      assert.deepEqual([clients, delivered], [1, record.got?.length ?? 4]);
+      const seen = Object.entries(found).filter(([key, value]) => (key === 'ends' ? Object.keys(value).length : value));
+      assert.deepEqual(Object.fromEntries(seen), expected);
+      assert.notDeepEqual(broken(account, promisedOf('calm', 'Node', 'xhr-polling')), []);
+    });
+  }
+
+  test('what an ended session did not live to see is not lost', () => {
+    assert.equal(accountOf({ closed: 1006, endsTold: 1, got: published(1, 2) }).lost, 0);
+  });
+
+  test('the common order holds what any session saw, each behind what came before it there', () => {
+    const lists = [['c', 'd', 'e'], ['a', 'b', 'c', 'e'], [], ['0', 'a']];
+    assert.deepEqual(commonOrder(lists), ['0', 'a', 'b', 'c', 'd', 'e']);
+  });
+});
