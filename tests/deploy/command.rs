@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 use std::{env, thread};
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::http::{Request, Response};
 use crate::nodes::Process;
 use crate::redis_server::until;
 use crate::server::{PATIENCE, Server};
+use crate::ws::WebSocket;
 
 #[test]
 fn the_page_answers_and_requests_hop() {
@@ -93,6 +95,24 @@ fn sigterm_leaves_nothing_behind() {
         assert!(!lives(&pid), "process {pid} is left");
     }
     assert!(!folder.exists(), "{} is left", folder.display());
+}
+
+#[test]
+fn clients_are_told_when_it_ends() {
+    let mut cluster = Cluster::start(&["--nodes", "2"]);
+    let mut socket = WebSocket::open(&cluster.server, "/demo/echo/000/told/websocket");
+    socket.expect_text("o");
+    let url = "/demo/echo/000/polled/xhr";
+    assert_eq!(cluster.server.post(url, "").text(), "o\n");
+    let mut poll = cluster.server.connect();
+    poll.send(&Request::post(url, ""));
+    poll.expect_silence(Duration::from_millis(100));
+    cluster.process.signal("INT");
+    socket.expect_text("c[4505,\"Server is going away\"]");
+    assert_eq!(poll.response().status, 200);
+    let process = &mut cluster.process;
+    until("the cluster ends", || process.ended().is_some());
+    assert_eq!(process.ended(), Some(true));
 }
 
 #[test]

@@ -136,10 +136,11 @@ fn guarded(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use super::super::node::Recipe;
     use super::*;
 
     fn control() -> Control {
-        let node = Node::new(1, 1, vec!["serve".to_owned()], 0);
+        let node = Node::new(1, 1, Recipe::default());
         Control::new(vec![node], "127.0.0.1:8080".parse().unwrap())
     }
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::balancer::CONNECTIONS;
 use self::child::{Child, Group};
 use self::control::Control;
-use self::node::Node;
+use self::node::{Node, Recipe};
 use crate::settings::Settings;
 
 /// What it is started with; the help's text stands where the commands are listed.
@@ -63,7 +63,7 @@ impl Cluster {
         let group = Group::start()?;
         let nodes = self.nodes(redis_port, &group)?;
         let mut redis = redis(redis_port, &group, folder.path())?;
-        let (end, mut running) = (CancellationToken::new(), JoinSet::new());
+        let (end, mut running, mut nginx) = (CancellationToken::new(), JoinSet::new(), None);
         let cluster = async {
             redis.listens(SocketAddr::from((Ipv4Addr::LOCALHOST, redis_port))).await?;
             for node in &nodes {
@@ -71,7 +71,7 @@ impl Cluster {
             }
             tokio::select! {
                 failure = redis.failed() => Err(failure),
-                outcome = serve(&nodes, listen, &group, folder.path()) => outcome,
+                outcome = serve(&nodes, &mut nginx, listen, &group, folder.path()) => outcome,
             }
         };
         let outcome = tokio::select! {
@@ -84,7 +84,9 @@ impl Cluster {
             // Whoever asks twice does not want to wait: what still runs is killed when it is dropped.
             () = stop.recv() => running.shutdown().await,
         }
-        redis.end(REDIS_PATIENCE).await;
+        for mut program in nginx.into_iter().chain([redis]) {
+            program.end(PATIENCE).await;
+        }
         group.end().await;
         outcome
     }
@@ -106,8 +108,8 @@ impl Cluster {
                 .map(str::to_owned)
                 .into();
                 arguments.extend(self.serve.iter().cloned());
-                check(&arguments)?;
-                Ok(Node::new(number, port, arguments, group.id()))
+                let patience = check(&arguments)? + PATIENCE;
+                Ok(Node::new(number, port, Recipe { arguments, group: group.id(), patience }))
             })
             .collect()
     }
@@ -123,13 +125,14 @@ fn port(ip: IpAddr, given: u16) -> anyhow::Result<u16> {
     Ok(given)
 }
 
-/// Whether nodes could be started with these arguments.
-fn check(arguments: &[String]) -> anyhow::Result<()> {
+/// Whether nodes could be started with these arguments, and how long they would take to drain at most.
+fn check(arguments: &[String]) -> anyhow::Result<Duration> {
     let command = std::iter::once("sockhop").chain(arguments.iter().map(String::as_str));
     match crate::Cli::try_parse_from(command) {
         Ok(crate::Cli { command: Some(crate::Command::Serve(serve)), .. }) => {
-            Settings::load(&serve.options, serve.config.as_deref()).context("the nodes' options")?;
-            Ok(())
+            let settings =
+                Settings::load(&serve.options, serve.config.as_deref()).context("the nodes' options")?;
+            Ok(settings.drain.grace + settings.drain.timeout)
         }
         Ok(_) => bail!("after `--` come options of `sockhop serve`"),
         Err(error) => bail!("the nodes' options: {}", error.to_string().trim_start_matches("error: ")),
@@ -137,14 +140,20 @@ fn check(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// Starts what the nodes are seen through, says where it is, and goes on until it ends.
-async fn serve(nodes: &[Node], listen: SocketAddr, group: &Group, folder: &Path) -> anyhow::Result<()> {
+async fn serve(
+    nodes: &[Node],
+    nginx: &mut Option<Child>,
+    listen: SocketAddr,
+    group: &Group,
+    folder: &Path,
+) -> anyhow::Result<()> {
     for node in nodes {
         node.ready().await?;
     }
     let host = sockhop::Node::new();
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Limits::default())?;
     let control = Control::new(nodes.to_vec(), listen);
-    let mut nginx = balancer::start(listen, nodes, server.local_addr()?, group, folder)?;
+    let nginx = nginx.insert(balancer::start(listen, nodes, server.local_addr()?, group, folder)?);
     nginx.listens(listen).await?;
     announce(listen, nodes, folder)?;
     let serving = server.serve(&host, Vec::new(), control.routes(), std::future::pending(), Drain::default());
@@ -210,5 +219,5 @@ fn free_port() -> anyhow::Result<u16> {
     bail!("found no free port between 10000 and 32000")
 }
 
-/// How long Redis may take to end: it has nothing to save.
-const REDIS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long nginx and Redis may take to end: they have nothing to do any more, and nothing to save.
+const PATIENCE: Duration = Duration::from_secs(5);

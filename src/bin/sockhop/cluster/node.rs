@@ -23,11 +23,20 @@ pub(super) struct Node {
 struct Inner {
     number: usize,
     port: u16,
-    arguments: Vec<String>,
-    group: i32,
+    recipe: Recipe,
     orders: mpsc::Sender<Order>,
     taken: std::sync::Mutex<Option<mpsc::Receiver<Order>>>,
     state: watch::Sender<State>,
+}
+
+/// How a node's processes are started and ended.
+#[derive(Debug, Default)]
+pub(super) struct Recipe {
+    pub(super) arguments: Vec<String>,
+    /// The process group.
+    pub(super) group: i32,
+    /// How long it may take to drain before it is killed.
+    pub(super) patience: Duration,
 }
 
 /// What a node can be told.
@@ -73,12 +82,11 @@ impl Phase {
 }
 
 impl Node {
-    /// A node that starts with these arguments, in a process group.
-    pub(super) fn new(number: usize, port: u16, arguments: Vec<String>, group: i32) -> Self {
+    pub(super) fn new(number: usize, port: u16, recipe: Recipe) -> Self {
         let (orders, taken) = mpsc::channel(ORDERS);
         let state = State { phase: Phase::Starting, pid: None, id: None, how: None };
         let (taken, state) = (std::sync::Mutex::new(Some(taken)), watch::Sender::new(state));
-        Self { inner: Arc::new(Inner { number, port, arguments, group, orders, taken, state }) }
+        Self { inner: Arc::new(Inner { number, port, recipe, orders, taken, state }) }
     }
 
     pub(super) fn number(&self) -> usize {
@@ -95,7 +103,7 @@ impl Node {
 
     /// The store that it was told to use.
     pub(super) fn store(&self) -> &str {
-        let arguments = &self.inner.arguments;
+        let arguments = &self.inner.recipe.arguments;
         let at = arguments.iter().position(|argument| argument == "--store");
         at.and_then(|at| arguments.get(at + 1)).map_or("", String::as_str)
     }
@@ -148,8 +156,8 @@ impl Node {
 
     fn start(&self) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(&self.inner.arguments);
-        let child = Child::start(&format!("node {}", self.number()), command, self.inner.group, None)?;
+        command.args(&self.inner.recipe.arguments);
+        let child = Child::start(&format!("node {}", self.number()), command, self.inner.recipe.group, None)?;
         self.inner.state.send_modify(|state| {
             *state = State { phase: Phase::Starting, pid: Some(child.pid()), id: None, how: None };
         });
@@ -189,7 +197,7 @@ impl Node {
                     }
                     Some(Order::Start) | None => {}
                 },
-                () = end.cancelled() => return child.end(DRAIN_PATIENCE).await,
+                () = end.cancelled() => return child.end(self.inner.recipe.patience).await,
             }
         }
     }
@@ -221,5 +229,3 @@ const ORDERS: usize = 8;
 /// How long nodes are asked again until they are ready.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 const LONGEST_ANSWER: u64 = 4096;
-/// How long a node may take to drain before it is killed: longer than its own limit unless that was changed.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(15);
