@@ -53,6 +53,7 @@ mod metrics;
 mod node;
 mod registry;
 mod request;
+mod retention;
 pub mod server;
 mod service;
 pub mod services;
@@ -64,6 +65,7 @@ pub use handler::Handler;
 pub use id::{ChannelName, InvalidChannelName, NodeId, RequestId, SessionKey};
 pub use node::{DrainReport, Node, NodeBuilder};
 pub use request::RequestInfo;
+pub use retention::{ChannelPattern, InvalidChannelPattern};
 pub use service::{Service, ServiceBuilder};
 pub use session::{AttributeError, SendError, Session};
 pub use sockhop_transports::{

@@ -14,6 +14,7 @@ use crate::hub::Hub;
 use crate::id::{ChannelName, NodeId};
 use crate::metrics::Metrics;
 use crate::registry::{Kind, Registry};
+use crate::retention::{ChannelPattern, Retentions};
 use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
@@ -42,7 +43,9 @@ pub(crate) struct NodeInner {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) max_sessions: usize,
-    pub(crate) retention: Retention,
+    retentions: Retentions,
+    /// What every channel keeps at least.
+    pub(crate) least_retention: Retention,
     /// Sessions that live here alone: those of WebSockets.
     sockets: AtomicUsize,
     /// Counts the sessions of WebSockets.
@@ -62,7 +65,7 @@ pub(crate) struct NodeInner {
 pub struct NodeBuilder {
     store: Option<Arc<dyn Store>>,
     max_sessions: usize,
-    retention: Retention,
+    retentions: Retentions,
 }
 
 impl NodeBuilder {
@@ -83,7 +86,24 @@ impl NodeBuilder {
     /// How much of each channel is kept for sessions that are between two requests. See [`Retention::default`].
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
-        self.retention = retention;
+        self.retentions.others = retention;
+        self
+    }
+
+    /// How much is kept of the channels that a pattern names. Of several patterns, the first that names a channel counts.
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// use sockhop::{Node, store::Retention};
+    ///
+    /// let node = Node::builder()
+    ///     .retention_of("log/*".parse().unwrap(), Retention { entries: 100, ..Retention::default() })
+    ///     .build();
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn retention_of(mut self, channels: ChannelPattern, retention: Retention) -> Self {
+        self.retentions.named.push((channels, retention));
         self
     }
 
@@ -101,7 +121,8 @@ impl NodeBuilder {
             registry: Registry::default(),
             metrics: Metrics::new(),
             max_sessions: self.max_sessions,
-            retention: self.retention,
+            least_retention: self.retentions.least(),
+            retentions: self.retentions,
             sockets: AtomicUsize::new(0),
             lives: AtomicU64::new(0),
             services: RwLock::default(),
@@ -137,7 +158,7 @@ impl Node {
     /// A node with other settings.
     #[must_use]
     pub fn builder() -> NodeBuilder {
-        NodeBuilder { store: None, max_sessions: 1_000_000, retention: Retention::default() }
+        NodeBuilder { store: None, max_sessions: 1_000_000, retentions: Retentions::default() }
     }
 
     /// The node's random name.
@@ -197,7 +218,8 @@ impl Node {
         channel: &ChannelName,
         messages: &[Message],
     ) -> Result<Published, PublishError> {
-        let publish = Publish { channel, messages, retention: self.inner.retention, batch: None };
+        let retention = self.inner.retentions.of(channel);
+        let publish = Publish { channel, messages, retention, batch: None };
         let published = self.inner.store.publish(publish).await?;
         self.inner.metrics.published.increment(published.count);
         Ok(published)

@@ -99,7 +99,8 @@ impl Held {
         // Where `o` is due, the messages that wait come behind it.
         let handed = pending.from.max(Own(1));
         let mut receiver = Self::at(presence, service, hold, handed, pending.replay);
-        receiver.unconfirmed = attempt.map(|_| Unconfirmed::new(&node.retention, receiver.service.unread_limit));
+        receiver.unconfirmed =
+            attempt.map(|_| Unconfirmed::new(&node.least_retention, receiver.service.unread_limit));
         let limit = receiver.service.unread_limit;
         if let Err(error) = follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await {
             tracing::warn!(%error, "could not follow a session's channels");

@@ -178,3 +178,18 @@ async fn a_second_receiver_is_refused_and_the_first_undisturbed() {
     client.send(&["still here"]).await;
     assert_eq!(waiting.await.unwrap(), r#"a["still here"]"#);
 }
+
+#[tokio::test(start_paused = true)]
+async fn channels_keep_what_the_pattern_of_their_names_says() {
+    let few = Retention { entries: 2, ..Retention::default() };
+    let node = Node::builder().retention_of("few/*".parse().unwrap(), few).build();
+    let service = service(&node);
+    for (channel, answer) in [("few/a", r#"c[4504,"Messages were missed"]"#), ("many/a", r#"a["1","2","3"]"#)] {
+        let client = opened(&service, channel.split_once('/').unwrap().0).await;
+        client.send(&[&format!("sub {channel}")]).await;
+        for text in ["1", "2", "3"] {
+            node.publish(&name(channel), text).await.unwrap();
+        }
+        assert_eq!(client.poll().await, answer, "{channel}");
+    }
+}

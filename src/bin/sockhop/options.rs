@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::channels::{ChannelOptions, Keeping};
 use crate::units::{Size, Time};
 
 /// Everything that can be said about a server. What is not said is `None`; the defaults stand in
@@ -78,6 +79,16 @@ pub(crate) struct Options {
     #[arg(long, env = "SOCKHOP_SHOW_NODE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) show_node: Option<bool>,
+
+    /// What every channel keeps; a `[[channels]]` table of the file may say otherwise.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) keeping: Keeping,
+
+    /// Channels that keep more or less than others.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) channels: Vec<ChannelOptions>,
 
     /// What every service starts from; a `[[services]]` table of the file may say otherwise.
     #[command(flatten)]

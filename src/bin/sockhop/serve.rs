@@ -24,7 +24,10 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         true => Some(metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?),
         false => None,
     };
-    let mut node = Node::builder().max_sessions(settings.max_sessions);
+    let mut node = Node::builder().max_sessions(settings.max_sessions).retention(settings.retention);
+    for (pattern, retention) in std::mem::take(&mut settings.channels) {
+        node = node.retention_of(pattern, retention);
+    }
     let store = settings.store.take().map(|store| Arc::new(store.build()));
     let place = match &store {
         None => "memory: sessions end with this process".to_owned(),

@@ -10,9 +10,10 @@ use clap::Args;
 use config::{Config, File, FileFormat, Value};
 use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
-use sockhop::store::{RedisStore, RedisStoreBuilder};
-use sockhop::{Origins, ServiceBuilder};
+use sockhop::store::{RedisStore, RedisStoreBuilder, Retention};
+use sockhop::{ChannelPattern, Origins, ServiceBuilder};
 
+use crate::channels::Keeping;
 use crate::options::{HandlerKind, LogFormat, LogLevel, Options, Tuning};
 use crate::page;
 use crate::units::{Size, Time};
@@ -31,6 +32,9 @@ pub(crate) struct Settings {
     pub(crate) show_node: bool,
     pub(crate) limits: Limits,
     pub(crate) max_sessions: usize,
+    /// What channels keep that none of `channels` names.
+    pub(crate) retention: Retention,
+    pub(crate) channels: Vec<(ChannelPattern, Retention)>,
     pub(crate) drain: Drain,
     /// Where sessions live, if not in memory.
     pub(crate) store: Option<RedisStoreBuilder>,
@@ -87,11 +91,7 @@ impl Settings {
             let prefix = service.prefix;
             check_prefix(&prefix)?;
             if let Some(unknown) = service.unknown.keys().next() {
-                let hint = meant(unknown).map_or_else(
-                    || "`sockhop serve --help` lists them".to_owned(),
-                    |meant| format!("did you mean `{meant}`?"),
-                );
-                bail!("service {prefix}: there is no option `{unknown}`; {hint}");
+                return Err(unknown_option(unknown)).with_context(|| format!("service {prefix}"));
             }
             if services.iter().any(|known: &ServiceSettings| known.prefix == prefix) {
                 bail!("service {prefix} is there twice: each prefix can have one service");
@@ -100,7 +100,12 @@ impl Settings {
             let tuning = service.tuning.or(&options.service);
             services.push(ServiceSettings { prefix, handler: service.handler, tuning });
         }
+        let retention = options.keeping.over(Retention::default())?;
+        let channels =
+            options.channels.iter().map(|channels| channels.check(retention)).collect::<Result<_, _>>()?;
         let settings = Self {
+            retention,
+            channels,
             listen: options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
             services,
             tuning: options.service,
@@ -170,15 +175,29 @@ fn store(
 fn check_file(source: File<config::FileSourceString, FileFormat>) -> anyhow::Result<()> {
     let options: BTreeMap<String, Value> = Config::builder().add_source(source).build()?.try_deserialize()?;
     for (key, value) in options {
-        if key == "services" {
-            for service in value.into_array().context("services: write each as a [[services]] table")? {
-                check_service(service)?;
+        match key.as_str() {
+            "services" => {
+                for service in value.into_array().context("services: write each as a [[services]] table")? {
+                    check_service(service)?;
+                }
             }
-        } else {
-            alone::<Options>(&key, value)?;
+            "channels" => {
+                for channels in value.into_array().context("channels: write each as a [[channels]] table")? {
+                    check_channels(channels)?;
+                }
+            }
+            _ => alone::<Options>(&key, value)?,
         }
     }
     Ok(())
+}
+
+fn check_channels(channels: Value) -> anyhow::Result<()> {
+    let mut options = channels.into_table().context("channels: write each as a [[channels]] table")?;
+    let pattern =
+        options.remove("pattern").context("channels: each [[channels]] table needs a pattern, like news/*")?;
+    let known = |(key, value)| alone::<Keeping>(key, value).with_context(|| format!("channels {pattern}"));
+    options.iter().map(|(key, value)| (key.as_str(), value.clone())).try_for_each(known)
 }
 
 fn check_service(service: Value) -> anyhow::Result<()> {
@@ -194,6 +213,13 @@ fn check_service(service: Value) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// An option of a table that does not exist, and which may be meant.
+pub(crate) fn unknown_option(name: &str) -> anyhow::Error {
+    let list = || "`sockhop serve --help` lists them".to_owned();
+    let hint = meant(name).map_or_else(list, |meant| format!("did you mean `{meant}`?"));
+    anyhow::anyhow!("there is no option `{name}`; {hint}")
 }
 
 /// Whether one option alone can be read.
@@ -289,7 +315,7 @@ fn resume(tuning: &Tuning) -> anyhow::Result<Option<Duration>> {
     }
 }
 
-fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow::Result<Duration> {
+pub(crate) fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow::Result<Duration> {
     let time = given.map_or(default, |time| time.0);
     if time < Duration::from_millis(1) {
         bail!("{name} = {}: use at least 1ms", Time(time));
@@ -303,7 +329,7 @@ fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow::Result<Du
 /// Longer times would not be meant, and clocks could not add them.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-fn at_least(name: &str, value: usize, least: usize) -> anyhow::Result<usize> {
+pub(crate) fn at_least(name: &str, value: usize, least: usize) -> anyhow::Result<usize> {
     if value < least {
         bail!("{name} = {value}: use at least {least}");
     }
@@ -401,6 +427,22 @@ mod tests {
     }
 
     #[test]
+    fn channels_start_from_the_common_retention_and_the_first_pattern_counts() {
+        let file = "retention-messages = 9\nretention-time = \"1h\"\n\
+            [[channels]]\npattern = \"news/*\"\nretention-messages = 5\n\
+            [[channels]]\npattern = \"*\"\nretention-bytes = \"1KiB\"\n";
+        let settings = load(&["--retention-bytes", "2KiB"], Some(file)).unwrap();
+        let common = Retention { entries: 9, bytes: 2048, age: Duration::from_secs(3600) };
+        assert_eq!(settings.retention, common);
+        let expected = [
+            ("news/*".parse().unwrap(), Retention { entries: 5, ..common }),
+            ("*".parse().unwrap(), Retention { bytes: 1024, ..common }),
+        ];
+        assert_eq!(settings.channels, expected);
+        assert_eq!(load(&[], None).unwrap().retention, Retention::default());
+    }
+
+    #[test]
     fn a_service_may_have_no_resume_where_others_have() {
         let file = "resume = \"2m\"\n[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nresume = \"0s\"\n";
         let settings = load(&[], Some(file)).unwrap();
@@ -416,6 +458,19 @@ mod tests {
             ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
             ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
             ("heartbeat = \"9000years\"", &["heartbeat", "365days"]),
+            ("retention-messages = 0", &["retention-messages = 0", "at least 1"]),
+            ("retention-time = \"soon\"", &["retention-time", "soon", "500ms"]),
+            ("[[channels]]\nretention-messages = 5", &["pattern", "news/*"]),
+            ("[[channels]]\npattern = \"\"", &["channels", "1 to 512 bytes"]),
+            (
+                "[[channels]]\npattern = \"a\"\nretention-bytes = \"big\"",
+                &["channels a", "retention-bytes", "128KiB"],
+            ),
+            (
+                "[[channels]]\npattern = \"a\"\nretention-mesages = 5",
+                &["\"a\"", "retention-mesages", "`retention-messages`?"],
+            ),
+            ("[channels]\npattern = \"a\"", &["[[channels]]"]),
             ("resume = \"31m\"", &["resume", "31m", "at most 30m", "0s"]),
             ("max-connections = \"many\"", &["max-connections", "many"]),
             ("max-connections = 0", &["max-connections = 0", "at least 1"]),
