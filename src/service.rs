@@ -241,6 +241,7 @@ impl ServiceBuilder {
     /// whatever transport and node, and gets what it is not known to have, some of it perhaps again. A client that has
     /// had the session appends `~resume`, and is then told with 4506 if the session is gone, where it would otherwise
     /// get a new one. Other ids are those of ordinary sessions.
+    /// Eventsource is not offered to sessions that can be resumed: its next request says nothing about what has arrived.
     ///
     /// While the client is away its session is open, and bounded as ever: by [`unread_limit`](Self::unread_limit) and
     /// by what channels keep. `on_close` runs when the time is over, with 1001.
@@ -409,6 +410,27 @@ impl ServiceSessions {
     }
 }
 
+/// By what a request and its repeats are known.
+///
+/// Where sessions can be resumed, that is first what the stock client itself puts into each URL: browsers repeat requests
+/// whose connection broke before an answer, and a balancer takes these for new ones.
+fn request_id(request: &ClientRequest<'_>, named: &Named) -> Option<RequestId> {
+    let by_client = || request.head.uri.query().and_then(of_client).map(RequestId::of);
+    let by_balancer = || request.request_id.map(RequestId::of);
+    if named.attempt.is_some() { by_client().or_else(by_balancer) } else { by_balancer() }
+}
+
+/// The parameter by which sockjs-client makes each URL another: the time, or the random name of a callback.
+fn of_client(query: &str) -> Option<&str> {
+    let is_time = |value: &str| value.len() >= 10 && value.bytes().all(|byte| byte.is_ascii_digit());
+    query.split('&').find(|parameter| match parameter.split_once('=') {
+        Some(("t", value)) => is_time(value),
+        Some(("c", value)) => value.starts_with("_jp."),
+        Some(("i", value)) => value.len() == 9 && value.starts_with('a'),
+        _ => false,
+    })
+}
+
 /// Whether a transport carries one frame a response: its first is `o`, and nothing else.
 fn is_poll(transport: Transport) -> bool {
     matches!(transport, Transport::Xhr | Transport::Jsonp)
@@ -420,10 +442,14 @@ impl Sessions for ServiceSessions {
 
     async fn attach(&self, request: ClientRequest<'_>) -> Attached<Held> {
         let Ok(named) = self.named(&request) else { return Attached::Refused(CloseReason::MALFORMED) };
+        if named.attempt.is_some() && request.transport == Transport::Eventsource {
+            // It opens its next receiver after a cut as after a proper end, so nothing says what has arrived.
+            return Attached::NotOffered;
+        }
         let presence = Presence::enter(&self.node, named.key, Kind::Response);
         let wanted = Wanted {
             named,
-            request: request.request_id.map(RequestId::of),
+            request: request_id(&request, &named),
             first: if is_poll(request.transport) { First::Released } else { First::Held },
             origin: &|| self.origin(&request, named.attempt.is_some()),
         };
@@ -435,7 +461,7 @@ impl Sessions for ServiceSessions {
         let begin = Begin {
             key: named.key,
             node: self.node.id,
-            request: request.request_id.map(RequestId::of),
+            request: request_id(&request, &named),
             attempt: named.number(),
             count: u32::try_from(messages.len()).unwrap_or(u32::MAX),
             rate: self.service.max_messages_per_second,
@@ -464,5 +490,25 @@ impl Sessions for ServiceSessions {
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.node.spawn(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_stock_client_puts_into_each_url_names_the_request() {
+        for (query, name) in [
+            ("t=1766780000000", "t=1766780000000"),
+            ("a=b&t=1766780000000", "t=1766780000000"),
+            ("c=_jp.abcdefg", "c=_jp.abcdefg"),
+            ("i=abcdefghi", "i=abcdefghi"),
+        ] {
+            assert_eq!(of_client(query), Some(name));
+        }
+        for query in ["", "t", "t=", "t=1", "t=1766780000000x", "c=callback", "i=0", "x=1766780000000"] {
+            assert_eq!(of_client(query), None, "{query}");
+        }
     }
 }

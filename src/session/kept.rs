@@ -88,7 +88,7 @@ impl KeptSocket {
         self.phase = match attached {
             Attached::Held(held) => Phase::Held(*named, Arc::clone(mailbox), Box::new(held)),
             Attached::Refused(reason) => Phase::Refused(reason),
-            Attached::Unwritten | Attached::Unavailable(_) => Phase::Failed,
+            Attached::Unwritten | Attached::NotOffered | Attached::Unavailable(_) => Phase::Failed,
         };
     }
 }

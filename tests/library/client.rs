@@ -10,6 +10,7 @@ use sockhop::{Body, Service};
 pub(crate) struct Poller {
     service: Service,
     session: String,
+    query: String,
 }
 
 /// Longer than anything that is meant to happen takes.
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Poller {
     pub(crate) fn new(service: &Service, session: &str) -> Self {
-        Self { service: service.clone(), session: session.to_owned() }
+        Self { service: service.clone(), session: session.to_owned(), query: String::new() }
     }
 
     /// The same session, as a client that reaches another node.
@@ -25,8 +26,13 @@ impl Poller {
         Self::new(service, &self.session)
     }
 
+    /// The same session, with a query in each URL.
+    pub(crate) fn with_query(&self, query: &str) -> Self {
+        Self { query: format!("?{query}"), ..Self::new(&self.service, &self.session) }
+    }
+
     fn path(&self, endpoint: &str) -> String {
-        format!("{}/000/{}/{endpoint}", self.service.prefix(), self.session)
+        format!("{}/000/{}/{endpoint}{}", self.service.prefix(), self.session, self.query)
     }
 
     /// One poll's frame, without its line feed.

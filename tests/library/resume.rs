@@ -338,3 +338,35 @@ async fn ordinary_ids_are_as_ever_and_so_are_all_ids_without_resume() {
     }
     assert_eq!(Poller::new(&service, "short~0").poll().await, "o");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_the_browser_repeats_is_known_by_its_url() {
+    let mut place = Place::new();
+    let client = place.open().await;
+    assert_eq!(client.with_query("t=1766780000001").send(&["1"]).await, 204);
+    assert_eq!(client.with_query("t=1766780000001").send(&["1"]).await, 204);
+    assert_eq!(client.with_query("t=1766780000002").send(&["2"]).await, 204);
+    // The answer was lost, and the browser asks again.
+    for _ in 0..2 {
+        assert_eq!(client.with_query("t=1766780000003").poll().await, r#"a["1","2"]"#);
+    }
+    place.publish(&["3"]).await;
+    assert_eq!(client.with_query("t=1766780000003").poll().await, r#"a["1","2","3"]"#);
+    place.publish(&["4"]).await;
+    assert_eq!(client.with_query("t=1766780000004").poll().await, r#"a["4"]"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn eventsource_is_not_offered_to_sessions_that_can_be_resumed() {
+    let mut place = Place::new();
+    place.open().await;
+    for (id, status) in [(format!("{SECRET}~2~resume"), 404), (format!("{SECRET}~1"), 404), ("plain".into(), 200)]
+    {
+        let request = http::Request::get(format!("/news/000/{id}/eventsource"))
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let response = answered(place.services[0].respond(request)).await.expect("written");
+        assert_eq!(response.status(), status, "{id}");
+    }
+    assert_eq!(place.attempt(2).poll().await, "o", "and nothing has changed");
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Frame as BodyFrame;
 use tokio::time::{Instant, Sleep};
 
@@ -70,6 +70,10 @@ pub(crate) async fn respond<W: Wire, R: Receiver>(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE));
     let body = match (attached, W::KIND) {
         (Attached::Unwritten, _) => return Err(Unwritten),
+        (Attached::NotOffered, _) => {
+            let text = "This transport is not for sessions that can be resumed.";
+            return Ok(crate::service::failure(StatusCode::NOT_FOUND, text, headers));
+        }
         (Attached::Unavailable(reason), _) => return Ok(crate::service::unavailable(reason, headers)),
         (Attached::Refused(reason), Kind::Poll) => wire.wrap(&Frame::Close(reason)).into(),
         (Attached::Held(receiver), Kind::Poll) => {

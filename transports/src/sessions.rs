@@ -93,6 +93,8 @@ pub enum Attached<R> {
     Held(R),
     /// It is not, and the client is told so with a close frame.
     Refused(CloseReason),
+    /// This transport is not for this session: 404, so that the client tries another.
+    NotOffered,
     /// The answer must stay unwritten, so that the balancer repeats the request elsewhere.
     Unwritten,
     /// There is no room, or the store cannot be reached.
