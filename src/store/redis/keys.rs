@@ -1,7 +1,5 @@
 //! The names of keys and Pub/Sub channels. What one script touches shares a hash tag, so that it shares a slot.
 
-use std::fmt::Write;
-
 use crate::id::{ChannelName, NodeId, SessionKey};
 
 /// Sessions hash into so many buckets, each with its deadlines.
@@ -39,13 +37,32 @@ pub(super) fn bucket_of(key: SessionKey) -> u16 {
     key.bucket() % BUCKETS
 }
 
+/// The hash tag of a bucket: `s` and its number.
+fn push_tag(text: &mut String, bucket: u16) {
+    text.push('s');
+    let mut place = 10_000;
+    while place > 1 && bucket < place {
+        place /= 10;
+    }
+    while place > 0 {
+        text.push(char::from(b'0' + (bucket / place % 10) as u8));
+        place /= 10;
+    }
+}
+
 /// How a session is called in keys and among deadlines: 32 hex digits.
 pub(super) fn member_of(key: SessionKey) -> String {
     let mut member = String::with_capacity(32);
-    for byte in key.to_bytes() {
-        let _ = write!(member, "{byte:02x}");
-    }
+    push_hex(&mut member, key);
     member
+}
+
+fn push_hex(text: &mut String, key: SessionKey) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in key.to_bytes() {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
 }
 
 /// The session of a member, and its life where it is the end of one.
@@ -57,6 +74,14 @@ pub(super) fn session_of(member: &[u8]) -> Option<(SessionKey, Option<u64>)> {
     }
     let life = if life.is_empty() { None } else { Some(u64::from_be_bytes(life.try_into().ok()?)) };
     Some((SessionKey::from_bytes(key), life))
+}
+
+impl SessionKeys {
+    /// How the session is called among deadlines.
+    pub(super) fn member(&self) -> &str {
+        let [record] = &self.keys;
+        &record[record.len() - 32..]
+    }
 }
 
 impl Keys {
@@ -84,17 +109,30 @@ impl Keys {
 
     pub(super) fn session(&self, key: SessionKey) -> SessionKeys {
         let bucket = bucket_of(key);
-        let record = format!("{}:{{s{bucket}}}:{}", self.prefix, member_of(key));
-        SessionKeys { keys: [record], slot: Self::bucket_slot(bucket) }
+        let mut record = String::with_capacity(self.prefix.len() + 42);
+        record.push_str(&self.prefix);
+        // Not formatted: every operation on a session comes by here.
+        record.push_str(":{");
+        let tag = record.len();
+        push_tag(&mut record, bucket);
+        let slot = slot_of(&record[tag..]);
+        record.push_str("}:");
+        push_hex(&mut record, key);
+        SessionKeys { keys: [record], slot }
     }
 
     /// When the sessions of a bucket have to be looked at.
     pub(super) fn deadlines(&self, bucket: u16) -> String {
-        format!("{}:{{s{bucket}}}:deadlines", self.prefix)
+        let mut deadlines = format!("{}:{{", self.prefix);
+        push_tag(&mut deadlines, bucket);
+        deadlines.push_str("}:deadlines");
+        deadlines
     }
 
     pub(super) fn bucket_slot(bucket: u16) -> u16 {
-        slot_of(&format!("s{bucket}"))
+        let mut tag = String::with_capacity(5);
+        push_tag(&mut tag, bucket);
+        slot_of(&tag)
     }
 
     /// Where a node gets signals, and its slot.
@@ -142,6 +180,18 @@ mod tests {
         let odd = keys.channel(&ChannelName::new("a}b{%7D").unwrap());
         assert_eq!(odd.keys[0], "p:{c:a%7Db%7B%257D}:head");
         assert_ne!(odd.keys[0], keys.channel(&ChannelName::new("a%7Db{}").unwrap()).keys[0]);
+    }
+
+    #[test]
+    fn a_sessions_key_has_its_buckets_tag_and_its_member() {
+        let (keys, session) = (Keys::new("p"), SessionKey::of("/echo", "x"));
+        let bucket = bucket_of(session);
+        let of_session = keys.session(session);
+        assert_eq!(of_session.keys[0], format!("p:{{s{bucket}}}:{}", member_of(session)));
+        assert_eq!((of_session.member(), of_session.slot), (&*member_of(session), Keys::bucket_slot(bucket)));
+        for bucket in [0, 7, 10, 99, 100, 1023] {
+            assert_eq!(keys.deadlines(bucket), format!("p:{{s{bucket}}}:deadlines"));
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@ use redis::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::post::Post;
 use super::script;
 
 /// A live connection for commands. Whatever goes over it reaches this very run of this very server.
 #[derive(Clone)]
 pub(super) struct Link {
     connection: MultiplexedConnection,
+    post: Arc<Post>,
     /// Names the server's run: after a restart, or at another server, it is another.
     pub(super) run: [u8; 8],
     pub(super) since: Instant,
@@ -88,15 +90,22 @@ impl Link {
             load.add_command(script.load());
         }
         load.exec_async(&mut connection).await?;
-        Ok(Self { connection, run, since: Instant::now(), closed })
+        let post = Post::over(connection.clone());
+        Ok(Self { connection, post, run, since: Instant::now(), closed })
     }
 
-    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let answer = self.connection.clone().send_packed_command(command).await;
+    pub(super) async fn send(&self, command: Cmd) -> Result<Value, RedisError> {
+        let gone = || Err(RedisError::from((ErrorKind::Io, "the connection was given up")));
+        let answer = self.post.send(command).await.unwrap_or_else(gone);
         self.judge(answer).and_then(|answer| match answer {
             Value::ServerError(error) => Err(error.into()),
             answer => Ok(answer),
         })
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    pub(super) fn drop_in(&self, command: Cmd) {
+        self.post.drop_in(command);
     }
 
     pub(super) async fn send_all(
@@ -158,7 +167,7 @@ async fn greet(connection: &mut MultiplexedConnection) -> Result<[u8; 8], Unusab
 pub(super) async fn eviction(link: &Link) -> Option<String> {
     let mut ask = redis::cmd("CONFIG");
     ask.arg("GET").arg("maxmemory-policy");
-    let answer = link.send(&ask).await.ok()?;
+    let answer = link.send(ask).await.ok()?;
     let pairs: std::collections::HashMap<String, String> = redis::from_redis_value(answer).ok()?;
     pairs.into_values().next()
 }

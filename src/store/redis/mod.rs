@@ -12,6 +12,7 @@ mod lean;
 mod link;
 mod members;
 mod origin;
+mod post;
 mod reply;
 mod run;
 mod script;

@@ -74,7 +74,7 @@ impl Runner {
                 Ok(link) => link,
                 Err(unusable) => return Err(fail(unusable.to_string(), may_have_run)),
             };
-            let mut answer = link.send(&command(&link)).await;
+            let mut answer = link.send(command(&link)).await;
             if let Err(error) = &answer
                 && let Verdict::Ask(host) = verdict(error)
             {
@@ -139,17 +139,16 @@ impl Runner {
     /// Sends a command once; why it failed, if it did.
     pub(super) async fn once(&self, slot: u16, command: Cmd) -> Option<String> {
         match self.servers.link(slot, Instant::now() + self.servers.timeout()).await {
-            Ok(link) => link.send(&command).await.err().map(|error| reason(&error)),
+            Ok(link) => link.send(command).await.err().map(|error| reason(&error)),
             Err(unusable) => Some(unusable.to_string()),
         }
     }
 
     /// Sends a command whose answer nobody waits for: a hint.
-    pub(super) async fn hint(&self, slot: u16, mut command: Cmd) {
+    pub(super) async fn hint(&self, slot: u16, command: Cmd) {
         let deadline = Instant::now() + self.servers.timeout();
         if let Ok(link) = self.servers.link(slot, deadline).await {
-            command.set_no_response(true);
-            let _ = link.send(&command).await;
+            link.drop_in(command);
         }
     }
 

@@ -70,8 +70,14 @@ impl Script {
 
     /// The command that runs the script, if the server knows it.
     pub(super) fn command(&self, keys: &[String], arguments: &[Argument<'_>]) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.lean().1).arg(keys.len());
+        let bytes = |argument: &Argument<'_>| match argument {
+            Argument::Bytes(bytes) => bytes.len(),
+            Argument::Text(text) => text.len(),
+            Argument::Number(_) => 20,
+        };
+        let size = keys.iter().map(String::len).sum::<usize>() + arguments.iter().map(bytes).sum::<usize>();
+        let mut command = Cmd::with_capacity(3 + keys.len() + arguments.len(), 48 + size);
+        command.arg("EVALSHA").arg(&self.lean().1).arg(keys.len());
         for key in keys {
             command.arg(key);
         }

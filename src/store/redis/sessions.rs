@@ -37,7 +37,7 @@ impl Inner {
     pub(super) async fn attach(self: &Arc<Self>, attach: Attach<'_>) -> Result<Attached, StoreError> {
         self.is_a_member(attach.node).await?;
         let keys = self.keys.session(attach.key);
-        let (member, node, token) = (member_of(attach.key), attach.node.to_bytes(), random());
+        let (node, token) = (attach.node.to_bytes(), random());
         let request = attach.request.map(crate::id::RequestId::to_bytes);
         let (take_life, take) = match attach.takeover {
             Takeover::Never => ([0; 8], 0),
@@ -49,7 +49,7 @@ impl Inner {
         let delay = origin.as_ref().map_or(0, |origin| origin.disconnect_delay.as_millis() as u64);
         let life = random();
         let arguments = arguments![
-            &member,
+            keys.member(),
             &node,
             request.as_ref().map_or(&[][..], |request| &request[..]),
             &take_life,
@@ -112,17 +112,17 @@ impl Inner {
     }
 
     async fn disown_by_token(&self, key: SessionKey, token: [u8; 8]) {
-        let (keys, member) = (self.keys.session(key), member_of(key));
-        let done = self.session(&script::DISOWN, &keys, &arguments!["", 0u64, &token, &member]).await;
+        let keys = self.keys.session(key);
+        let done = self.session(&script::DISOWN, &keys, &arguments!["", 0u64, &token, keys.member()]).await;
         if let Err(error) = done {
             tracing::warn!(%error, "could not disown an attach whose answer was lost");
         }
     }
 
     pub(super) async fn disown(&self, hold: Hold) -> Result<(), Gone> {
-        let (keys, member) = (self.keys.session(hold.session.key), member_of(hold.session.key));
+        let keys = self.keys.session(hold.session.key);
         let life = hold.session.life.to_be_bytes();
-        let arguments = arguments![&life, hold.attachment, "", &member];
+        let arguments = arguments![&life, hold.attachment, "", keys.member()];
         held(&mut self.session(&script::DISOWN, &keys, &arguments).await?)
     }
 
@@ -163,9 +163,9 @@ impl Inner {
         node: NodeId,
         reason: Option<&CloseReason>,
     ) -> Result<Option<Ended>, Gone> {
-        let (keys, member) = (self.keys.session(hold.session.key), member_of(hold.session.key));
+        let keys = self.keys.session(hold.session.key);
         let (life, node, token) = (hold.session.life.to_be_bytes(), node.to_bytes(), random());
-        let mut arguments = arguments![&life, hold.attachment, &node, &token, &member].to_vec();
+        let mut arguments = arguments![&life, hold.attachment, &node, &token, keys.member()].to_vec();
         if let Some(reason) = reason {
             arguments.extend(arguments![u64::from(reason.code()), reason.text()]);
         }
@@ -383,9 +383,9 @@ impl Inner {
     }
 
     pub(super) async fn closed(&self, session: SessionRef) -> Result<(), StoreError> {
-        let (keys, member) = (self.keys.session(session.key), member_of(session.key));
+        let keys = self.keys.session(session.key);
         let life = session.life.to_be_bytes();
-        let closed = self.session(&script::CLOSED, &keys, &arguments![&life, &member]).await;
+        let closed = self.session(&script::CLOSED, &keys, &arguments![&life, keys.member()]).await;
         self.calls.handled(session);
         closed.map(drop)
     }
