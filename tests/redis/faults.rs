@@ -347,7 +347,7 @@ async fn faults_that_lose_nothing_are_only_late_one_after_the_other() {
                     redis.cont();
                 }
             }
-            std::thread::sleep(Duration::from_millis(random.random_range(0..500)));
+            std::thread::sleep(Duration::from_millis(random.random_range(0..1500)));
         }
     })
     .await;

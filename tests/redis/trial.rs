@@ -65,7 +65,11 @@ impl Member {
             .request_id_header(Some(HeaderName::from_static("x-request-id")))
             .disconnect_delay(Duration::from_secs(20))
             .build(&node);
-        let resumed = Service::builder("/resumed", Subscriber).resume(Some(Duration::from_secs(60))).build(&node);
+        let resumed = Service::builder("/resumed", Subscriber)
+            .resume(Some(Duration::from_secs(60)))
+            // What a client has is known by its pongs.
+            .heartbeat(Duration::from_millis(200))
+            .build(&node);
         let server = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default()).expect("a port");
         let address = server.local_addr().expect("an address");
         let (served, services) = (node.clone(), vec![service.clone(), resumed]);
@@ -182,6 +186,15 @@ impl Account {
         assert!(clients.iter().all(|sessions| *sessions == 1), "{clients:?}");
     }
 
+    /// Which clients wait for a number, for tests that fail.
+    fn tell_where_clients_are(&self, now: u64) {
+        for (client, sessions) in &self.clients {
+            let last = sessions.last().and_then(|session| session.got.last());
+            let mode = MODES[client % MODES.len()];
+            let _ = writeln!(io::stderr(), "client {client}, {mode:?}: has {last:?} and waits for {now}");
+        }
+    }
+
     /// One line for the table of faults.
     pub(crate) fn tell(&self, fault: &str) {
         let _ = writeln!(
@@ -214,6 +227,11 @@ const CLIENTS: usize = 3;
 impl Trial {
     /// Starts nodes, clients and the publisher, and waits until everybody has got something.
     pub(crate) async fn start(urls: [&str; 2]) -> Self {
+        let log = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .with_writer(io::stderr);
+        let _ = log.try_init();
         let members = Arc::new(urls.map(Member::new).into_iter().collect::<Vec<_>>());
         for member in members.iter() {
             member.ready().await;
@@ -271,7 +289,13 @@ impl Trial {
     /// Waits until each client has got something that was published from now on.
     pub(crate) async fn everybody_gets_something_new(&self) {
         let now = self.account().accepted.last().map_or(0, |(number, _)| number + 1);
+        let began = Instant::now();
+        let mut told = false;
         eventually("everybody gets something new", || {
+            if !told && began.elapsed() > Duration::from_secs(60) {
+                told = true;
+                self.account().tell_where_clients_are(now);
+            }
             let account = self.account();
             let has = |sessions: &Vec<Conversation>| {
                 sessions.last().is_some_and(|session| session.got.last().is_some_and(|number| *number >= now))

@@ -102,7 +102,8 @@ impl Runner {
                     return Err(Failure::Denied(StoreError { operation: script.operation, reason }));
                 }
             }
-            let wait = pause(attempt);
+            // A lost connection is waited for anyway.
+            let wait = pause(if link.closed.is_cancelled() { 0 } else { attempt });
             attempt += 1;
             if Instant::now() + wait >= deadline {
                 return Err(fail(reason(&error), may_have_run));
