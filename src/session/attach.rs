@@ -65,7 +65,8 @@ pub(crate) async fn attach(
             Ok(store::Attached::Full) => return Attached::Unavailable(FULL),
             Err(error) => {
                 tracing::warn!(%error, "could not attach a session");
-                return Attached::Unavailable(STORE_FAILED);
+                // A balancer that names its requests repeats this one elsewhere; a status would end the client.
+                return if request.is_some() { Attached::Unwritten } else { Attached::Unavailable(STORE_FAILED) };
             }
         }
     }

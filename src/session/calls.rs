@@ -67,7 +67,8 @@ async fn begin_and_run(
         Ok(()) => MessageIn::Done,
         Err(error) => {
             tracing::warn!(%error, "could not hand in a message");
-            MessageIn::Unavailable(STORE_FAILED)
+            // As for an attach: what a balancer names it repeats.
+            if begin.request.is_some() { MessageIn::Unwritten } else { MessageIn::Unavailable(STORE_FAILED) }
         }
     }
 }

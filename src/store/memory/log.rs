@@ -1,6 +1,6 @@
 //! One channel's log in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use sockhop_transports::Message;
 use tokio::time::Instant;
@@ -18,8 +18,8 @@ pub(super) struct Log {
     retention: Retention,
     /// The last batch of each node that named its batches.
     batches: Vec<(Batch, Published)>,
-    /// Who follows, and how often.
-    pub(super) followers: BTreeMap<NodeId, u32>,
+    /// Who follows, and how often; few, and in the order in which they came, so that a run can be repeated.
+    followers: Vec<(NodeId, u32)>,
     used: Instant,
 }
 
@@ -42,9 +42,30 @@ impl Log {
             bytes: 0,
             retention: Retention::default(),
             batches: Vec::new(),
-            followers: BTreeMap::new(),
+            followers: Vec::new(),
             used: now,
         }
+    }
+
+    pub(super) fn followers(&self) -> impl Iterator<Item = NodeId> {
+        self.followers.iter().map(|(node, _)| *node)
+    }
+
+    pub(super) fn follow(&mut self, node: NodeId) {
+        match self.followers.iter_mut().find(|(known, _)| *known == node) {
+            Some((_, count)) => *count += 1,
+            None => self.followers.push((node, 1)),
+        }
+    }
+
+    pub(super) fn unfollow(&mut self, node: NodeId) {
+        self.followers.iter_mut().filter(|(known, _)| *known == node).for_each(|(_, count)| *count -= 1);
+        self.followers.retain(|(_, count)| *count > 0);
+    }
+
+    /// The node is gone, however often it followed.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.followers.retain(|(known, _)| *known != node);
     }
 
     pub(super) fn epoch(&self) -> Epoch {

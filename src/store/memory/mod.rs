@@ -240,7 +240,7 @@ impl Store for MemoryStore {
         self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
         lock(&self.retired).remove(&node);
         for log in lock(&self.channels).values() {
-            lock(log).followers.remove(&node);
+            lock(log).forget(node);
         }
         let now = Instant::now();
         for shard in &self.shards {
@@ -261,8 +261,8 @@ impl Store for MemoryStore {
         let (published, entries) = log.publish(&publish, Instant::now());
         if !entries.is_empty() {
             // Under the lock: inboxes get a channel's entries in order.
-            for node in log.followers.keys() {
-                if let Some(inbox) = self.inbox(*node) {
+            for node in log.followers() {
+                if let Some(inbox) = self.inbox(node) {
                     inbox.entries(publish.channel, log.epoch(), &entries);
                 }
             }
@@ -292,7 +292,7 @@ impl Store for MemoryStore {
         let log = self.log(channel);
         let mut log = lock(&log);
         log.touch(Instant::now());
-        *log.followers.entry(node).or_default() += 1;
+        log.follow(node);
         Ok(log.head())
     }
 
@@ -300,12 +300,7 @@ impl Store for MemoryStore {
         let log = self.log(channel);
         let mut log = lock(&log);
         log.touch(Instant::now());
-        if let Some(count) = log.followers.get_mut(&node) {
-            *count -= 1;
-            if *count == 0 {
-                log.followers.remove(&node);
-            }
-        }
+        log.unfollow(node);
     }
 
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {
