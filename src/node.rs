@@ -18,8 +18,8 @@ use crate::retention::{ChannelPattern, Retentions};
 use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
-    Ended, Entry, Epoch, Gone, Hold, Holder, Inbox, MemoryStore, Own, Position, Publish, PublishError, Published,
-    Retention, Signal, Store,
+    Due, Ended, Entry, Epoch, Gone, Hold, Holder, Inbox, MemoryStore, Opening, Own, Position, Publish,
+    PublishError, Published, Retention, Signal, Store,
 };
 
 /// One server process, to which services belong. Cloning is cheap; all clones are the same node.
@@ -293,9 +293,12 @@ impl NodeInner {
         let (store, id) = (Arc::clone(&self.store), self.id);
         let stop = self.stop.clone();
         self.spawn(async move {
-            while let Some(ended) = stop.run_until_cancelled(store.expired(id)).await {
+            while let Some(due) = stop.run_until_cancelled(store.due(id)).await {
                 let Some(node) = node.upgrade() else { break };
-                ended.into_iter().for_each(|ended| node.spawn_on_close(ended));
+                due.into_iter().for_each(|due| match due {
+                    Due::Ended(ended) => node.spawn_on_close(ended),
+                    Due::Opening(opening) => node.spawn_on_open(opening),
+                });
             }
         });
         let node = Arc::downgrade(self);
@@ -354,6 +357,17 @@ impl NodeInner {
             }
             None => {
                 tracing::warn!(service = %ended.origin.service, "a session of a service that is gone has ended")
+            }
+        }
+    }
+
+    /// Runs the `on_open` of a session again, whose node died before its end.
+    fn spawn_on_open(self: &Arc<Self>, opening: Opening) {
+        match self.service(&opening.origin.service) {
+            Some(service) => self.spawn(session::on_open(Arc::clone(self), service, opening)),
+            // Nobody here could run it: whoever serves it will be asked when this node has given it up.
+            None => {
+                tracing::warn!(service = %opening.origin.service, "a session of a service that is gone has not been opened")
             }
         }
     }

@@ -1,5 +1,6 @@
 //! How a request takes hold of a session in the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sockhop_transports::{Attached, CloseReason, Unavailable};
@@ -10,7 +11,7 @@ use super::on_open;
 use crate::id::RequestId;
 use crate::node::NodeInner;
 use crate::service::ServiceState;
-use crate::store::{self, Attach, First, Origin, Own, Pending, Replay, Takeover};
+use crate::store::{self, Attach, First, Opening, Origin, Own, Pending, Replay, Takeover};
 
 pub(crate) const STORE_FAILED: Unavailable = Unavailable("The session store cannot be reached.");
 pub(crate) const FULL: Unavailable = Unavailable("Too many sessions.");
@@ -39,7 +40,8 @@ pub(crate) async fn attach(
         match node.store.attach(attach).await {
             Ok(store::Attached::Created(hold, origin, turn)) => {
                 node.metrics.opened.increment(1);
-                node.spawn(on_open(Arc::clone(node), Arc::clone(service), origin, hold.session, turn));
+                let opening = Opening { session: hold.session, origin, attributes: BTreeMap::new(), turn };
+                node.spawn(on_open(Arc::clone(node), Arc::clone(service), opening));
                 let service = Arc::clone(service);
                 return Attached::Held(match first {
                     First::Released => Held::released(presence, service, hold),
@@ -60,6 +62,8 @@ pub(crate) async fn attach(
                 takeover = Takeover::From(holder.hold);
             }
             Ok(store::Attached::Superseded) => return Attached::Refused(CloseReason::SUPERSEDED),
+            // Its client has had its answer: nobody waits for this one.
+            Ok(store::Attached::Stale) => return Attached::Unwritten,
             Ok(store::Attached::Gone) => return Attached::Refused(CloseReason::GONE),
             Ok(store::Attached::Full) if node.is_draining() => return Attached::Refused(CloseReason::GOING_AWAY),
             Ok(store::Attached::Full) => return Attached::Unavailable(FULL),

@@ -14,18 +14,13 @@ use super::{Inner, Outbox, Place, SendError, Session};
 use crate::handler::Call;
 use crate::node::NodeInner;
 use crate::service::ServiceState;
-use crate::store::{Begin, Begun, Ended, Origin, SessionRef, StoreError, Turn};
+use crate::store::{Begin, Begun, Ended, Opening, Origin, SessionRef, StoreError, Turn};
 
 /// Runs the first handler call of a session in the store.
-pub(crate) async fn on_open(
-    node: Arc<NodeInner>,
-    service: Arc<ServiceState>,
-    origin: Arc<Origin>,
-    session: SessionRef,
-    turn: Turn,
-) {
+pub(crate) async fn on_open(node: Arc<NodeInner>, service: Arc<ServiceState>, opening: Opening) {
+    let Opening { session, origin, attributes, turn } = opening;
     let place = Place::Store(Outbox::collecting());
-    let session = Session::new(node, service, origin, session, place, BTreeMap::new());
+    let session = Session::new(node, service, origin, session, place, attributes);
     run(&session, Call::Open).await;
     if let Err(error) = finish(&session, turn).await {
         tracing::warn!(%error, "could not write down what a handler call has sent");
@@ -50,8 +45,8 @@ async fn begin_and_run(
     messages: Texts,
 ) -> MessageIn {
     let handed = match node.store.begin(begin).await {
-        Ok(Begun::Run { session, origin, attributes, turn }) => {
-            let running = Running { session, origin, attributes, turn };
+        Ok(Begun::Run { session, origin, attributes, turn, opening }) => {
+            let running = Running { session, origin, attributes, turn, opening };
             on_messages(node, service, running, messages).await
         }
         Ok(Begun::Done | Begun::Closed) => Ok(()),
@@ -79,6 +74,7 @@ struct Running {
     origin: Arc<Origin>,
     attributes: BTreeMap<String, String>,
     turn: Turn,
+    opening: bool,
 }
 
 /// Runs the handler for messages to a session in the store.
@@ -91,9 +87,12 @@ async fn on_messages(
     running: Running,
     messages: Texts,
 ) -> Result<(), StoreError> {
-    let Running { session, origin, attributes, turn } = running;
+    let Running { session, origin, attributes, turn, opening } = running;
     let place = Place::Store(Outbox::collecting());
     let session = Session::new(node, service, origin, session, place, attributes);
+    if opening {
+        run(&session, Call::Open).await;
+    }
     run(&session, Call::Messages(messages)).await;
     finish(&session, turn).await
 }

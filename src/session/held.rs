@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Receiver, Room};
 use tokio::time::Instant;
 
+use super::again::Batch;
 use super::clock::{Clock, Due, beat};
 use super::reader::{Missed, RETRY, Reader};
 use super::unconfirmed::Unconfirmed;
@@ -16,7 +17,7 @@ use crate::id::SessionKey;
 use crate::node::NodeInner;
 use crate::registry::Kind;
 use crate::service::ServiceState;
-use crate::store::{Attempt, Gone, Hold, Own, Pending, Replay, Sent, StoreError, Subscription, size_of};
+use crate::store::{Again, Attempt, Gone, Hold, Own, Pending, Replay, Sent, StoreError, Subscription, size_of};
 
 /// A receiver's place in the registry, from before its attach until the store knows that it is gone.
 pub(crate) struct Presence {
@@ -57,6 +58,8 @@ pub(crate) struct Held {
     /// Frames of the session's own that were handed out.
     handed: Own,
     replay: Replay,
+    /// All that this receiver brings: what an earlier one of the same request has handed out.
+    again: Option<Batch>,
     /// What was handed out and is not known to have arrived, of a session that can be resumed.
     pub(super) unconfirmed: Option<Unconfirmed>,
     /// Frames of the session's own that were not.
@@ -101,6 +104,10 @@ impl Held {
         let mut receiver = Self::at(presence, service, hold, handed, pending.replay);
         receiver.unconfirmed =
             attempt.map(|_| Unconfirmed::new(&node.least_retention, receiver.service.unread_limit));
+        if let Some(again) = pending.again {
+            receiver.repeat(&node, &pending, again).await;
+            return receiver;
+        }
         let limit = receiver.service.unread_limit;
         if let Err(error) = follow(&node, &receiver.reader.mailbox, &pending.subscriptions, limit).await {
             tracing::warn!(%error, "could not follow a session's channels");
@@ -128,6 +135,7 @@ impl Held {
             end: End::Lost,
             handed,
             replay,
+            again: None,
             unconfirmed: None,
             own: VecDeque::new(),
             closed: None,
@@ -136,6 +144,22 @@ impl Held {
             look_again: false,
             clock: Clock::default(),
         }
+    }
+
+    /// Gives a batch again, as it was.
+    async fn repeat(&mut self, node: &Arc<NodeInner>, pending: &Pending, again: Again) {
+        self.again = match Batch::gather(node, self.service.render.as_ref(), pending, again).await {
+            Ok(Some(batch)) => Some(batch),
+            Ok(None) => {
+                let _ = self.end_session(CloseReason::MISSED_MESSAGES);
+                Some(Batch::lost(self.sent()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not read again what an earlier response has carried");
+                self.reader.mailbox.fence();
+                None
+            }
+        };
     }
 
     fn node(&self) -> Option<&Arc<NodeInner>> {
@@ -230,6 +254,12 @@ impl Held {
 
     /// What goes to the client next, with at most about `bytes` of channel entries in one frame.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, room: Room, bytes: usize) -> Poll<Next> {
+        if let Some(batch) = &mut self.again {
+            if self.reader.mailbox.listen(cx).fenced {
+                return self.fenced();
+            }
+            return Poll::Ready(batch.next());
+        }
         if self.replay.opens() && room == Room::Free {
             self.replay = self.replay.opened();
             return Poll::Ready(Next::Frame(Frame::Open));
@@ -329,6 +359,9 @@ impl Held {
 
     /// How far the client came, if it got all that was handed out.
     pub(super) fn sent(&self) -> Sent {
+        if let Some(batch) = &self.again {
+            return batch.sent.clone();
+        }
         let channel = |follow: crate::hub::Follow| (follow.feed(), follow.generation, follow.cursor);
         let channels = self.reader.mailbox.follows().into_iter().map(channel).collect();
         Sent { own: self.handed, channels, replay: self.replay }
@@ -436,7 +469,7 @@ async fn follow(
             follow.end();
         }
     }
-    for Subscription { feed, generation, cursor } in subscriptions {
+    for Subscription { feed, generation, cursor, .. } in subscriptions {
         let known = |follow: &crate::hub::Follow| follow.generation == *generation && follow.is_of(feed);
         if !followed.iter().any(known) {
             let follower = NewFollower { mailbox, generation: *generation, limit };

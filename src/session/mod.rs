@@ -1,5 +1,6 @@
 //! Sessions as the application sees them, and how its handler is called for them.
 
+mod again;
 mod any;
 mod attach;
 mod calls;
@@ -236,7 +237,7 @@ impl Session {
     }
 
     /// Subscribes to a channel: the client gets every message published from now on, in the channel's order, also
-    /// while it is between two requests. Subscribing again starts anew from now.
+    /// while it is between two requests. Subscribing to what it is subscribed to changes nothing.
     ///
     /// # Errors
     /// See [`SubscribeError`].

@@ -60,7 +60,9 @@ impl Local {
         if self.mailbox.is_closed() {
             return Err(SubscribeError::Over);
         }
-        self.unsubscribe(feed);
+        if self.mailbox.follows().iter().any(|follow| follow.feed() == *feed) {
+            return Ok(());
+        }
         if self.mailbox.follows().len() >= most {
             return Err(SubscribeError::TooMany(most));
         }

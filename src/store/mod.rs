@@ -23,8 +23,9 @@ pub use channel::{
 };
 pub use memory::MemoryStore;
 pub use session::{
-    Attach, Attached, Attempt, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Intent, Kept, Origin, Own,
-    Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
+    Again, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent, Kept,
+    Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms,
+    Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -89,7 +90,8 @@ pub trait Store: Send + Sync + 'static {
     /// Closes a session.
     async fn close(&self, session: SessionRef, reason: CloseReason) -> Result<Option<Ended>, Gone>;
 
-    /// Adds a subscription whose cursor is `at`, or moves an existing one there, as a new generation.
+    /// Adds a subscription whose cursor is `at`, as a new generation. One that exists stays where it is: a handler call
+    /// that is made again must not skip what came since.
     async fn subscribe(
         &self,
         session: SessionRef,
@@ -129,9 +131,9 @@ pub trait Store: Send + Sync + 'static {
     /// The `on_close` of an [`Ended`] has run: nobody has to run it again.
     async fn closed(&self, session: SessionRef) -> Result<(), StoreError>;
 
-    /// Waits for sessions that are over for `node` to run their `on_close`: their clients did not come back in time, or
-    /// the node that had to run it is gone.
-    async fn expired(&self, node: NodeId) -> Vec<Ended>;
+    /// Waits for what is left for `node` to do: to run the `on_close` of sessions whose clients did not come back in time,
+    /// or whatever a node that is gone has not run to its end.
+    async fn due(&self, node: NodeId) -> Vec<Due>;
 
     /// How many sessions `node` looks after. Over all nodes this sums up to the sessions that there are.
     fn sessions(&self, node: NodeId) -> usize;

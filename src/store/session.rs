@@ -128,6 +128,8 @@ pub enum Attached {
     Superseded,
     /// Nobody knows the session that was to be resumed.
     Gone,
+    /// The attach comes too late: a later request of the same client is known.
+    Stale,
 }
 
 /// A place in a session's own log: how many of its frames, the first of which is `o`, were handed out.
@@ -197,6 +199,17 @@ pub struct Pending {
     pub closed: Option<CloseReason>,
     /// What the receiver has to keep to.
     pub terms: Terms,
+    /// An earlier receiver of the same request has handed out a batch: it is to be given again, as it was.
+    pub again: Option<Again>,
+}
+
+/// How far a batch of a session reached, beside what its subscriptions say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// In the session's own log.
+    pub own: Own,
+    /// What came next for the client behind it.
+    pub replay: Replay,
 }
 
 /// A channel as one subscription of a session sees it. A session may have several to one channel, with different tags.
@@ -249,6 +262,8 @@ pub struct Subscription {
     pub generation: u64,
     /// The last entry that the client has.
     pub cursor: Position,
+    /// The last entry that was sent to it; beyond the cursor where nobody knows whether it arrived.
+    pub sent: Position,
 }
 
 /// What a receiver handed to its transport.
@@ -367,6 +382,8 @@ pub enum Begun {
         attributes: BTreeMap<String, String>,
         /// This call.
         turn: Turn,
+        /// The session's `on_open` has not run to its end, since its node died: it comes first.
+        opening: bool,
     },
     /// A call for the same request is done already.
     Done,
@@ -376,6 +393,29 @@ pub enum Begun {
     TooMany(Option<Ended>),
     /// Nobody knows the session.
     Unknown,
+}
+
+/// What is left for a node to do for a session that no request asks for.
+#[derive(Debug)]
+pub enum Due {
+    /// It is over.
+    Ended(Ended),
+    /// Its `on_open` has not run to its end.
+    Opening(Opening),
+}
+
+/// The `on_open` of a session, to be run again since its node died; then comes
+/// [`finish`](super::Store::finish_keeping).
+#[derive(Debug)]
+pub struct Opening {
+    /// The session.
+    pub session: SessionRef,
+    /// How it began.
+    pub origin: Arc<Origin>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The call.
+    pub turn: Turn,
 }
 
 /// A session is over; whoever holds this runs its `on_close`.

@@ -92,14 +92,17 @@ async fn a_stream_follows_what_its_session_subscribes_to_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribing_anew_starts_from_now() {
+async fn subscribing_again_skips_nothing() {
     let node = Node::new();
     let client = opened(&service(&node), "s").await;
     client.send(&["sub news"]).await;
     node.publish(&name("news"), "before").await.unwrap();
     client.send(&["sub news"]).await;
     node.publish(&name("news"), "after").await.unwrap();
-    assert_eq!(client.poll().await, r#"a["after"]"#);
+    assert_eq!(client.poll().await, r#"a["before","after"]"#);
+    client.send(&["unsub news", "sub news"]).await;
+    node.publish(&name("news"), "anew").await.unwrap();
+    assert_eq!(client.poll().await, r#"a["anew"]"#);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Attach, Attached, Begin, Begun, Ended, Entry, Epoch, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position,
-    Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError,
-    Turn,
+    Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Feed, Gone, Hold, Inbox, Kept, Own, Pending,
+    Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
+    SubscribeError, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId};
 use tokio::sync::watch;
@@ -347,6 +347,10 @@ impl Store for Way {
         base!(self, |base| base.lost(hold))
     }
 
+    async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone> {
+        base!(self, |base| base.quit(hold, reason))
+    }
+
     async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone> {
         base!(self, |base| base.push(session, push))
     }
@@ -399,9 +403,9 @@ impl Store for Way {
         base!(self, |base| base.closed(session))
     }
 
-    async fn expired(&self, node: NodeId) -> Vec<Ended> {
+    async fn due(&self, node: NodeId) -> Vec<Due> {
         self.running().await;
-        self.base.expired(node).await
+        self.base.due(node).await
     }
 
     fn sessions(&self, node: NodeId) -> usize {

@@ -74,6 +74,9 @@ contract! {
         a_released_session_goes_on_at_another_node_with_what_waits
         a_session_that_only_gets_its_open_frame_is_free_at_once
         a_repeated_request_gets_the_same_again_and_another_one_what_follows
+        a_repeat_of_an_answered_request_is_told_what_the_answer_had_and_no_more
+        a_request_before_the_last_one_comes_too_late
+        an_on_open_whose_node_is_gone_is_run_again
         a_repeat_takes_a_held_session_over_and_fences_the_first
         only_the_named_holder_loses_a_session_to_a_takeover
         a_client_that_comes_back_of_its_own_accord_is_not_told_again_that_its_session_is_open

@@ -91,6 +91,7 @@ impl Life {
     async fn resubscribe(&mut self) {
         let head = self.world.store.heads(&[channel("c")]).await.unwrap()[0];
         let session = self.held.as_ref().map_or_else(|| self.earlier[0].session, |held| held.hold.session);
+        self.world.store.unsubscribe(session, &channel("c").into()).await.unwrap();
         self.world.store.subscribe(session, &channel("c").into(), head, 10).await.unwrap();
         if let Some(held) = &mut self.held {
             held.stale = true;

@@ -122,7 +122,7 @@ pub(crate) async fn a_lost_connection_leaves_the_session_open_for_its_time(world
     assert_eq!(ended[0].reason, CloseReason::CLIENT_GONE);
     assert!(lost.elapsed() + world.moment > world.delay, "not before its time");
     store.closed(hold.session).await.unwrap();
-    assert!(timeout(2 * world.moment, store.expired(node.id)).await.is_err(), "once");
+    assert!(timeout(2 * world.moment, store.due(node.id)).await.is_err(), "once");
     assert!(matches!(node.attempt("s", 3, Intent::Resume, None).await, Attached::Gone));
 }
 

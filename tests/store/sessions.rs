@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sockhop::CloseReason;
 use sockhop::store::{
-    Attach, Attached, Begin, Begun, First, Gone, Own, Position, Push, Sent, Signal, SubscribeError, Takeover,
+    Attach, Attached, Begin, Begun, Due, First, Gone, Own, Position, Push, Sent, Signal, SubscribeError, Takeover,
+    Turn,
 };
 use tokio::time::{Instant, timeout};
 
@@ -70,6 +71,99 @@ pub(crate) async fn a_repeated_request_gets_the_same_again_and_another_one_what_
     assert_eq!((pending.from, pending.messages.len()), (Own(2), 0));
 }
 
+pub(crate) async fn a_repeat_of_an_answered_request_is_told_what_the_answer_had_and_no_more(world: World) {
+    let store = &world.store;
+    let (a, b) = (world.join(), world.join());
+    let session = a.opened("s").await;
+    let at = |seq| Position { epoch: sockhop::store::Epoch(1), seq };
+    store.subscribe(session, &channel("c").into(), at(5), 10).await.unwrap();
+    store.push(session, push(&["x"])).await.unwrap();
+    let (hold, pending) = a.attach("s", Some("r1")).await;
+    assert_eq!(pending.again, None, "nothing was handed out yet");
+    let generation = pending.subscriptions[0].generation;
+    let batch = Sent { own: Own(2), channels: vec![(channel("c").into(), generation, at(7))], ..Sent::default() };
+    store.release(hold, batch.clone()).await.unwrap();
+    store.push(session, push(&["y"])).await.unwrap();
+    // One repeat that nobody ends, as its node dies, and one that does.
+    let (unheard, _) = b.attach("s", Some("r1")).await;
+    let (hold, pending) = a.attach("s", Some("r1")).await;
+    assert_eq!(store.release(unheard, batch.clone()).await, Err(Gone::Fenced));
+    let again = pending.again.expect("a batch");
+    assert_eq!((pending.from, again.own), (Own(1), Own(2)), "`x`, though `y` waits as well");
+    assert_eq!((pending.subscriptions[0].cursor, pending.subscriptions[0].sent), (at(5), at(7)));
+    store.release(hold, batch).await.unwrap();
+    let (_, pending) = b.attach("s", Some("r2")).await;
+    assert_eq!((pending.again, pending.from, texts(&pending.messages)), (None, Own(2), vec!["y".to_owned()]));
+    assert_eq!(pending.subscriptions[0].cursor, at(7));
+}
+
+pub(crate) async fn a_request_before_the_last_one_comes_too_late(world: World) {
+    let store = &world.store;
+    let (a, b) = (world.join(), world.join());
+    a.opened("s").await;
+    for request in ["r1", "r2", "r3"] {
+        let (hold, _) = a.attach("s", Some(request)).await;
+        store.release(hold, sent(1)).await.unwrap();
+    }
+    for request in ["r1", "r2"] {
+        assert!(matches!(b.try_attach("s", Some(request), Takeover::Never).await, Attached::Stale), "{request}");
+    }
+    let (hold, _) = a.attach("s", Some("r4")).await;
+    assert!(matches!(b.try_attach("s", Some("r3"), Takeover::From(hold)).await, Attached::Stale));
+    store.release(hold, sent(1)).await.expect("undisturbed");
+    for request in ["s1", "s2", "s3"] {
+        let Begun::Run { session, turn, .. } = store.begin(a.begin("s", Some(request))).await.unwrap() else {
+            panic!("{request}")
+        };
+        a.finish(session, turn).await;
+    }
+    assert!(matches!(store.begin(b.begin("s", Some("s1"))).await.unwrap(), Begun::Done), "a send that comes late");
+}
+
+pub(crate) async fn an_on_open_whose_node_is_gone_is_run_again(world: World) {
+    let store = &world.store;
+    let (dying, other) = (world.join(), world.join());
+    for id in ["silent", "speaking"] {
+        let created = dying.try_attach(id, None, Takeover::Never).await;
+        let Attached::Created(hold, _, _) = created else { panic!("{created:?}") };
+        store.release(hold, sent(1)).await.unwrap();
+    }
+    let (held, _) = other.attach("silent", None).await;
+    store.leave(dying.id).await;
+    drop(dying);
+    let Begun::Run { session, turn, opening, .. } = store.begin(other.begin("speaking", None)).await.unwrap()
+    else {
+        panic!()
+    };
+    assert!(opening, "a message finds that nothing has run");
+    assert!(store.finish(session, Turn(turn.0 ^ 1), push(&["late"])).await.unwrap().is_none());
+    assert_eq!(
+        other.attach("speaking", None).await.1.messages.len(),
+        0,
+        "of a call that is not under way nothing is kept"
+    );
+    other.finish(session, turn).await;
+    let Begun::Run { session, turn, opening, .. } = store.begin(other.begin("speaking", None)).await.unwrap()
+    else {
+        panic!()
+    };
+    assert!(!opening, "once");
+    other.finish(session, turn).await;
+    let opening = async {
+        loop {
+            // The other session, which nobody receives for, ends meanwhile.
+            let opening = |due| if let Due::Opening(opening) = due { Some(opening) } else { None };
+            if let Some(opening) = store.due(other.id).await.into_iter().find_map(opening) {
+                return opening;
+            }
+        }
+    };
+    let opening = timeout(Duration::from_secs(60), opening).await.expect("one that nobody asks for");
+    assert_eq!(opening.session, held.session);
+    other.finish(opening.session, opening.turn).await;
+    assert!(matches!(store.begin(other.begin("silent", None)).await.unwrap(), Begun::Run { opening: false, .. }));
+}
+
 pub(crate) async fn a_repeat_takes_a_held_session_over_and_fences_the_first(world: World) {
     let store = &world.store;
     let (a, b) = (world.join(), world.join());
@@ -117,6 +211,7 @@ pub(crate) async fn commits_count_only_for_the_generation_they_name(world: World
     store.subscribe(session, &channel("c").into(), at(5), 10).await.unwrap();
     let (hold, pending) = node.attach("s", None).await;
     let old = pending.subscriptions[0].generation;
+    store.unsubscribe(session, &channel("c").into()).await.unwrap();
     store.subscribe(session, &channel("c").into(), at(9), 10).await.unwrap();
     let committed = Sent { own: Own(1), channels: vec![(channel("c").into(), old, at(7))], ..Sent::default() };
     store.release(hold, committed).await.unwrap();
@@ -369,7 +464,7 @@ pub(crate) async fn a_client_that_does_not_come_back_ends_its_session_once(world
     assert_eq!((ended[0].session, &ended[0].reason), (session, &CloseReason::CLIENT_GONE));
     assert_eq!(ended.len(), 1);
     store.closed(session).await.unwrap();
-    assert!(timeout(2 * world.delay, store.expired(node.id)).await.is_err(), "once");
+    assert!(timeout(2 * world.delay, store.due(node.id)).await.is_err(), "once");
     node.open("s", None).await;
 }
 
@@ -378,7 +473,7 @@ pub(crate) async fn an_attached_session_does_not_expire_and_a_released_one_start
     let node = world.join();
     node.opened("s").await;
     let (hold, _) = node.attach("s", None).await;
-    assert!(timeout(2 * world.delay, store.expired(node.id)).await.is_err());
+    assert!(timeout(2 * world.delay, store.due(node.id)).await.is_err());
     let released = Instant::now();
     store.release(hold, sent(1)).await.unwrap();
     assert_eq!(node.ends().await.len(), 1);
@@ -390,7 +485,7 @@ pub(crate) async fn a_closing_session_is_forgotten_without_another_on_close(worl
     let node = world.join();
     let session = node.opened("s").await;
     store.close(session, reason()).await.unwrap();
-    assert!(timeout(2 * world.delay, store.expired(node.id)).await.is_err());
+    assert!(timeout(2 * world.delay, store.due(node.id)).await.is_err());
     node.open("s", None).await;
 }
 
@@ -426,7 +521,8 @@ pub(crate) async fn sessions_are_counted_by_whoever_looks_after_them(world: Worl
         let id = node.id;
         tokio::spawn(async move {
             loop {
-                for ended in store.expired(id).await {
+                for due in store.due(id).await {
+                    let Due::Ended(ended) = due else { panic!("{due:?}") };
                     store.closed(ended.session).await.unwrap();
                 }
             }

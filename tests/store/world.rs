@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockhop::store::{
-    Attach, Attached, Attempt, Begin, Ended, Entry, Epoch, First, Hold, Inbox, Intent, MemoryStore, Origin, Own,
-    Pending, Position, Publish, Push, RedisStore, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
+    Attach, Attached, Attempt, Begin, Due, Ended, Entry, Epoch, First, Hold, Inbox, Intent, MemoryStore, Origin,
+    Own, Pending, Position, Publish, Push, RedisStore, Retention, Sent, SessionRef, Signal, Store, Takeover, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, RequestId, RequestInfo, SessionKey};
 use tokio::sync::Notify;
@@ -123,7 +123,12 @@ impl Node {
 
     /// The ends that are given to the node; none where nothing ends in the time that sessions live.
     pub(crate) async fn ends(&self) -> Vec<Ended> {
-        timeout(PATIENCE, self.store.expired(self.id)).await.expect("something ends")
+        let due = timeout(PATIENCE, self.store.due(self.id)).await.expect("something ends");
+        let ended = |due| match due {
+            Due::Ended(ended) => ended,
+            Due::Opening(_) => panic!("{due:?}"),
+        };
+        due.into_iter().map(ended).collect()
     }
 
     pub(crate) async fn try_attach(&self, id: &str, request: Option<&str>, takeover: Takeover) -> Attached {

@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Attach, Attached, Begin, Begun, Ended, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept, Own, Pending,
-    Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
+    Attach, Attached, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept, Own,
+    Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
     SubscribeError, Turn, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -53,6 +53,8 @@ pub struct MemoryStore {
     first_timed: Notify,
     /// Ends that a node which left has not run.
     orphaned: Mutex<Vec<Ended>>,
+    /// Sessions whose `on_open` such a node has not run to its end.
+    unopened: Mutex<Vec<SessionRef>>,
     /// When channels were last looked at for what is past its age.
     swept: Mutex<Option<Instant>>,
 }
@@ -248,6 +250,9 @@ impl Store for MemoryStore {
             let mut sessions = Vec::new();
             for record in shard.records.values_mut().chain(shard.ending.values_mut()) {
                 lock(&self.orphaned).extend(record.orphan(node, now));
+                if record.lacks_opening() {
+                    lock(&self.unopened).push(record.session);
+                }
                 sessions.push(record.session.key);
             }
             shard.ending.retain(|_, record| record.owes_on_close());
@@ -328,6 +333,7 @@ impl Store for MemoryStore {
             MapEntry::Occupied(mut known) => match known.get_mut().attach(&attach) {
                 Outcome::Busy(holder) => Ok(Attached::Busy(holder)),
                 Outcome::Superseded => Ok(Attached::Superseded),
+                Outcome::Stale => Ok(Attached::Stale),
                 Outcome::Held(hold, pending, fenced) => {
                     drop(shard);
                     if let Some(fenced) = fenced {
@@ -441,12 +447,13 @@ impl Store for MemoryStore {
                 let mut shard = self.shard(begin.key);
                 let Some(record) = shard.records.get_mut(&begin.key) else { return Ok(Begun::Unknown) };
                 match record.begin(begin, Instant::now()) {
-                    Wish::Run(turn) => {
+                    Wish::Run { turn, opening } => {
                         return Ok(Begun::Run {
                             session: record.session,
                             origin: Arc::clone(&record.origin),
                             attributes: record.attributes.clone(),
                             turn,
+                            opening,
                         });
                     }
                     Wish::Done => return Ok(Begun::Done),
@@ -476,9 +483,13 @@ impl Store for MemoryStore {
     ) -> Result<Option<Ended>, StoreError> {
         let mut shard = self.shard(session.key);
         let Ok(record) = shard.find(session) else { return Ok(None) };
+        if !record.is_running(turn) {
+            // It was given up on: what it did is done again, or not at all.
+            return Ok(None);
+        }
         let news = !push.messages.is_empty() || kept.terms.is_some();
         let holder = if news && record.is_open() { record.holder() } else { None };
-        if record.is_running(turn) {
+        if record.is_open() {
             record.keep(kept);
         }
         // The call still runs: an end by this push is given to whoever ends the call, which is now.
@@ -495,7 +506,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn expired(&self, _node: NodeId) -> Vec<Ended> {
+    async fn due(&self, node: NodeId) -> Vec<Due> {
         loop {
             if self.timed.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(TICK).await;
@@ -505,10 +516,18 @@ impl Store for MemoryStore {
             }
             let now = Instant::now();
             self.sweep_if_due(now);
-            let mut expired = self.take_expired(now);
-            expired.append(&mut lock(&self.orphaned));
-            if !expired.is_empty() {
-                return expired;
+            let mut ended = self.take_expired(now);
+            ended.append(&mut lock(&self.orphaned));
+            let mut due: Vec<_> = ended.into_iter().map(Due::Ended).collect();
+            for session in std::mem::take(&mut *lock(&self.unopened)) {
+                if let Ok(record) = self.shard(session.key).find(session)
+                    && record.lacks_opening()
+                {
+                    due.push(Due::Opening(record.reopen(node)));
+                }
+            }
+            if !due.is_empty() {
+                return due;
             }
         }
     }

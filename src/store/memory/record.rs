@@ -11,9 +11,19 @@ use tokio::time::Instant;
 
 use crate::id::{NodeId, RequestId};
 use crate::store::{
-    Attach, Begin, Ended, Feed, Gone, Hold, Holder, Kept, Origin, Own, Pending, Position, Push, Replay, Sent,
-    SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
+    Again, Attach, Begin, Ended, Feed, Gone, Hold, Holder, Kept, Opening, Origin, Own, Pending, Position, Push,
+    Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
 };
+
+/// How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
+const MOST_REPEATS: u32 = 32;
+const OLD_REQUESTS: usize = 3;
+const DONE_REQUESTS: usize = 4;
+
+fn remember(request: RequestId, known: &mut VecDeque<RequestId>, most: usize) {
+    known.truncate(most - 1);
+    known.push_front(request);
+}
 
 /// A session.
 pub(super) struct Record {
@@ -27,6 +37,11 @@ pub(super) struct Record {
     released: u64,
     /// The request of the newest attach: the same one again is the balancer's repeat.
     request: Option<RequestId>,
+    /// How often it was repeated, and the requests before it, the newest first.
+    repeats: u32,
+    older: VecDeque<RequestId>,
+    /// A receiver of that request has released the session: to a repeat the very same batch is given again.
+    batched: bool,
     /// The client's newest attempt, of a session that can be resumed.
     attempt: Option<u64>,
     /// What comes next for the client: as is known, and as the last commit says.
@@ -39,10 +54,12 @@ pub(super) struct Record {
     /// What its receivers have to keep to.
     terms: Terms,
     calls: Calls,
+    /// Its `on_open` has not run to its end.
+    opening: bool,
     /// Handler calls begun.
     turns: u64,
-    /// The request whose handler call was the last to be finished.
-    done: Option<RequestId>,
+    /// The requests whose handler calls were finished, the newest first.
+    done: VecDeque<RequestId>,
     running: Option<RequestId>,
     rate: Rate,
     /// Whether an entry in the shard's timers stands for this session.
@@ -116,6 +133,7 @@ pub(super) enum Outcome {
     Held(Hold, Pending, Option<Holder>),
     Busy(Holder),
     Superseded,
+    Stale,
 }
 
 /// What is lost with a client's connection.
@@ -127,7 +145,10 @@ pub(super) enum Lost {
 
 /// What became of a wish to call the handler.
 pub(super) enum Wish {
-    Run(Turn),
+    Run {
+        turn: Turn,
+        opening: bool,
+    },
     Wait(Arc<Notify>),
     Done,
     Closed,
@@ -206,6 +227,9 @@ impl Record {
             slot: Slot::Attached(attach.node),
             released: 0,
             request: attach.request,
+            repeats: 0,
+            older: VecDeque::new(),
+            batched: false,
             attempt: attach.attempt.map(|attempt| attempt.number),
             replay: Replay::Over,
             replay_sent: Replay::Over,
@@ -215,8 +239,9 @@ impl Record {
             attributes: BTreeMap::new(),
             terms: Terms::default(),
             calls: Calls::Running { turn: Turn(1), node: attach.node, waiting: None },
+            opening: true,
             turns: 1,
-            done: None,
+            done: VecDeque::new(),
             running: None,
             rate: Rate::default(),
             timed: false,
@@ -247,7 +272,11 @@ impl Record {
             return Outcome::Superseded;
         }
         let resumed = attempt > self.attempt;
-        let repeated = attach.request.is_some() && attach.request == self.request;
+        // A balancer repeats a request a few times; whoever names all requests alike is not to get the same for ever.
+        let repeated = attach.request.is_some() && attach.request == self.request && self.repeats < MOST_REPEATS;
+        if !repeated && attach.request.is_some_and(|request| self.older.contains(&request)) {
+            return Outcome::Stale;
+        }
         let holder = self.holder();
         if let Some(holder) = holder
             && !repeated
@@ -259,11 +288,9 @@ impl Record {
         if resumed {
             self.attempt = attempt;
             self.replay_sent = Replay::Open;
-        }
-        if repeated || resumed {
             // What was sent is not known to have been received, nor will a later request say so.
             self.subscriptions.iter_mut().for_each(|subscription| subscription.sent = subscription.received);
-        } else {
+        } else if !repeated {
             self.receive();
             // The client asks again of its own accord, so it knows that its session is open: a second `o` would end it.
             self.own.received = self.own.first();
@@ -271,12 +298,26 @@ impl Record {
         }
         if resumed || !repeated {
             self.replay = self.replay_sent;
+            self.batched = false;
+            self.repeats = 0;
+            if let Some(older) = self.request.filter(|_| self.request != attach.request) {
+                remember(older, &mut self.older, OLD_REQUESTS);
+            }
+        } else {
+            self.repeats += 1;
         }
-        self.own.rewind();
+        self.rewind();
         self.attachment += 1;
         self.request = attach.request;
         self.slot = Slot::Attached(attach.node);
         Outcome::Held(self.hold(), self.snapshot(Own(self.own.received)), holder)
+    }
+
+    /// What was handed out may not have been received. A batch that was released stays as it is.
+    fn rewind(&mut self) {
+        if !self.batched {
+            self.own.rewind();
+        }
     }
 
     /// The client has all that was sent.
@@ -290,6 +331,7 @@ impl Record {
             feed: subscribed.feed.clone(),
             generation: subscribed.generation,
             cursor: subscribed.received,
+            sent: subscribed.sent,
         };
         Pending {
             replay: if own == Own(0) && self.replay == Replay::Over { Replay::New } else { self.replay },
@@ -301,6 +343,7 @@ impl Record {
                 Phase::Closed { reason, .. } => Some(reason.clone()),
             },
             terms: self.terms,
+            again: self.batched.then_some(Again { own: Own(self.own.sent), replay: self.replay_sent }),
         }
     }
 
@@ -317,9 +360,9 @@ impl Record {
         }
     }
 
-    /// Whether this call is the one under way, in an open session.
+    /// Whether this call is the one under way.
     pub(super) fn is_running(&self, turn: Turn) -> bool {
-        self.is_open() && matches!(self.calls, Calls::Running { turn: running, .. } if running == turn)
+        matches!(self.calls, Calls::Running { turn: running, .. } if running == turn)
     }
 
     pub(super) fn pending(&mut self, hold: Hold, own: Own) -> Result<Pending, Gone> {
@@ -363,6 +406,7 @@ impl Record {
             self.subscriptions.clear();
         }
         self.released = hold.attachment;
+        self.batched = true;
         self.detach(now);
         Ok(())
     }
@@ -373,7 +417,7 @@ impl Record {
 
     pub(super) fn disown(&mut self, hold: Hold, now: Instant) -> Result<(), Gone> {
         self.check(hold)?;
-        self.own.rewind();
+        self.rewind();
         self.detach(now);
         Ok(())
     }
@@ -382,14 +426,17 @@ impl Record {
     /// `on_close`.
     pub(super) fn orphan(&mut self, node: NodeId, now: Instant) -> Option<Ended> {
         if self.holder().is_some_and(|holder| holder.node == node) {
-            self.own.rewind();
+            self.rewind();
             self.detach(now);
         }
         match self.calls {
             Calls::Running { turn, node: runner, .. } if runner == node => {
                 // It is not done: its client's request is repeated, or was never answered.
+                let opening = self.opening;
                 self.running = None;
-                self.finish(turn)
+                let ended = self.finish(turn);
+                self.opening = opening;
+                ended
             }
             _ => None,
         }
@@ -470,16 +517,15 @@ impl Record {
         if !self.is_open() {
             return Err(SubscribeError::Over);
         }
-        let known = self.subscriptions.iter().position(|subscribed| subscribed.feed == *feed);
-        if known.is_none() && self.subscriptions.len() >= most {
+        if self.subscriptions.iter().any(|subscribed| subscribed.feed == *feed) {
+            return Ok(());
+        }
+        if self.subscriptions.len() >= most {
             return Err(SubscribeError::TooMany(most));
         }
         self.generations += 1;
-        let subscribed = Subscribed { feed: feed.clone(), generation: self.generations, received: at, sent: at };
-        match known {
-            Some(known) => self.subscriptions[known] = subscribed,
-            None => self.subscriptions.push(subscribed),
-        }
+        let generation = self.generations;
+        self.subscriptions.push(Subscribed { feed: feed.clone(), generation, received: at, sent: at });
         Ok(())
     }
 
@@ -493,14 +539,13 @@ impl Record {
 
     pub(super) fn begin(&mut self, begin: Begin, now: Instant) -> Wish {
         let Begin { node, request, attempt, count, rate, .. } = begin;
-        let repeats = |known: Option<RequestId>| request.is_some() && request == known;
         if attempt != self.attempt {
             return Wish::Unknown;
         }
         if !self.is_open() {
             return Wish::Closed;
         }
-        if repeats(self.done) {
+        if request.is_some_and(|request| self.done.contains(&request)) {
             return Wish::Done;
         }
         if let Calls::Running { waiting, .. } = &mut self.calls {
@@ -509,11 +554,31 @@ impl Record {
         if rate.is_some_and(|rate| !self.rate.admit(count, rate, now)) {
             return Wish::TooMany;
         }
+        self.running = request;
+        Wish::Run { turn: self.call(node), opening: self.opening }
+    }
+
+    /// Begins the next handler call.
+    fn call(&mut self, node: NodeId) -> Turn {
         self.turns += 1;
         let turn = Turn(self.turns);
         self.calls = Calls::Running { turn, node, waiting: None };
-        self.running = request;
-        Wish::Run(turn)
+        turn
+    }
+
+    /// Whether an `on_open` that has not run to its end was given up.
+    pub(super) fn lacks_opening(&self) -> bool {
+        self.opening && self.is_open() && matches!(self.calls, Calls::Idle)
+    }
+
+    /// Begins such an `on_open` again.
+    pub(super) fn reopen(&mut self, node: NodeId) -> Opening {
+        Opening {
+            session: self.session,
+            origin: Arc::clone(&self.origin),
+            attributes: self.attributes.clone(),
+            turn: self.call(node),
+        }
     }
 
     pub(super) fn finish(&mut self, turn: Turn) -> Option<Ended> {
@@ -523,8 +588,9 @@ impl Record {
         if let Calls::Running { waiting: Some(waiting), .. } = std::mem::replace(&mut self.calls, Calls::Idle) {
             waiting.notify_waiters();
         }
+        self.opening = false;
         if let Some(request) = self.running.take() {
-            self.done = Some(request);
+            remember(request, &mut self.done, DONE_REQUESTS);
         }
         match &mut self.phase {
             Phase::Closed { on_close, .. } if *on_close == OnClose::Owed => *on_close = OnClose::Given,

@@ -1,6 +1,6 @@
 //! The nodes of a deployment: leases, and who is alive.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::script::{self, arguments};
 use super::subscriptions::Topic;
 use super::{FORMAT, Inner};
 use crate::id::NodeId;
-use crate::store::{Ended, Inbox, Kept, Push, SessionRef, StoreError};
+use crate::store::{Due, Inbox, Kept, Push, SessionRef, StoreError};
 
 /// A node of this process.
 pub(super) struct Member {
@@ -23,8 +23,8 @@ pub(super) struct Member {
     /// Until when the lease surely lasts.
     lease: watch::Sender<Option<Instant>>,
     lapsed: AtomicBool,
-    ends: Mutex<VecDeque<Ended>>,
-    has_ends: Notify,
+    left: Mutex<Vec<Due>>,
+    has_left: Notify,
     /// Sessions in the buckets that this node looks after: at the last count, and opened since.
     pub(super) counted: AtomicUsize,
     pub(super) opened: AtomicUsize,
@@ -50,8 +50,8 @@ impl Member {
             inbox,
             lease: watch::Sender::new(None),
             lapsed: AtomicBool::new(false),
-            ends: Mutex::default(),
-            has_ends: Notify::new(),
+            left: Mutex::default(),
+            has_left: Notify::new(),
             counted: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             looks: Mutex::default(),
@@ -62,18 +62,20 @@ impl Member {
         self.lease.borrow().is_some_and(|until| Instant::now() < until)
     }
 
-    pub(super) fn end(&self, ended: Ended) {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).push_back(ended);
-        self.has_ends.notify_one();
+    /// Leaves something to the node to do.
+    pub(super) fn leave_to(&self, due: Due) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(due);
+        self.has_left.notify_one();
     }
 
-    pub(super) async fn ended(&self) -> Vec<Ended> {
+    /// Waits for what is left to the node.
+    pub(super) async fn due(&self) -> Vec<Due> {
         loop {
-            let ends: Vec<_> = self.ends.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-            if !ends.is_empty() {
-                return ends;
+            let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+            if !left.is_empty() {
+                return left;
             }
-            self.has_ends.notified().await;
+            self.has_left.notified().await;
         }
     }
 
@@ -283,7 +285,7 @@ impl Inner {
         }
         let Some(member) = self.member(node) else { return };
         match self.take_end(session, node).await {
-            Ok(Some(ended)) => member.end(ended),
+            Ok(Some(ended)) => member.leave_to(Due::Ended(ended)),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "could not take up the end of a session again"),
         }

@@ -44,7 +44,7 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Attach, Attached, Begin, Begun, Ended, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position, Publish,
+    Attach, Attached, Begin, Begun, Due, Ended, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position, Publish,
     PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, Turn,
 };
 use crate::id::{ChannelName, NodeId};
@@ -518,9 +518,9 @@ impl Store for RedisStore {
         self.inner.closed(session).await
     }
 
-    async fn expired(&self, node: NodeId) -> Vec<Ended> {
+    async fn due(&self, node: NodeId) -> Vec<Due> {
         match self.inner.member(node) {
-            Some(member) => member.ended().await,
+            Some(member) => member.due().await,
             None => std::future::pending().await,
         }
     }

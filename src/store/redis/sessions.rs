@@ -15,9 +15,9 @@ use super::sweep::Known;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
-    Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept, Own, Pending,
-    Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription, Takeover, Terms,
-    Turn, size_of,
+    Again, Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept, Opening,
+    Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription,
+    Takeover, Terms, Turn, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -99,6 +99,7 @@ impl Inner {
             "full" => Attached::Full,
             "superseded" => Attached::Superseded,
             "gone" => Attached::Gone,
+            "stale" => Attached::Stale,
             _ => return reply.error(),
         })
     }
@@ -296,8 +297,9 @@ impl Inner {
                 "run" => {
                     let session = SessionRef { key: begin.key, life: u64::from_be_bytes(reply.id()?) };
                     let (origin, attributes) = read_info(&mut reply.list()?)?;
+                    let opening = reply.count()? == 1;
                     self.calls.begun(turn, begin.node);
-                    return Ok(Begun::Run { session, origin, attributes, turn: Turn(turn) });
+                    return Ok(Begun::Run { session, origin, attributes, turn: Turn(turn), opening });
                 }
                 "finished" => return Ok(Begun::Done),
                 "closed" => return Ok(Begun::Closed),
@@ -500,7 +502,10 @@ fn read_snapshot(reply: &mut Reply) -> Result<(u64, Pending), StoreError> {
     }
     let closed = (code != 0).then(|| CloseReason::from_parts(u16::try_from(code).unwrap_or(1000), text));
     let terms = Terms::from_text(&reply.text()?);
-    Ok((attachment, Pending { replay, from: Own(from), messages, subscriptions, closed, terms }))
+    let (batched, own) = (reply.count()? == 1, Own(reply.count()?));
+    let Some(then) = Replay::from_number(reply.count()?) else { return reply.error() };
+    let again = batched.then_some(Again { own, replay: then });
+    Ok((attachment, Pending { replay, from: Own(from), messages, subscriptions, closed, terms, again }))
 }
 
 /// A subscription, as `session.lua` packs it.
@@ -512,7 +517,7 @@ fn read_row(feed: Feed, packed: &[u8], confirmed: u64) -> Option<Subscription> {
     let before = Position { epoch: Epoch(number(4..12)?), seq: number(12..18)? };
     let newest = Position { epoch: Epoch(number(18..26)?), seq: number(26..32)? };
     let by = number(32..36)?;
-    Some(Subscription { feed, generation, cursor: if by <= confirmed { newest } else { before } })
+    Some(Subscription { feed, generation, cursor: if by <= confirmed { newest } else { before }, sent: newest })
 }
 
 /// What a sweep found at a session whose time had come.
@@ -523,6 +528,10 @@ pub(super) enum Swept {
     Foreign,
     /// It is over, for this node to run its `on_close`.
     Ended(Ended),
+    /// Its `on_open` has not run to its end, for this node to run it again.
+    Opening(Opening),
+    /// A node that is alive runs its `on_open`.
+    Calling(NodeId, SessionRef, u64),
     /// A node that is alive holds it.
     Held(NodeId, Hold),
     /// It was taken from a node that is dead.
@@ -554,6 +563,18 @@ impl Inner {
         let outcome = reply.text()?;
         Ok(match outcome.as_str() {
             "ended" => self.some_ended(&mut reply, key)?.map_or(Swept::Kept, Swept::Ended),
+            "opening" => {
+                let session = session(&mut reply)?;
+                let (origin, attributes) = read_info(&mut reply.list()?)?;
+                let turn = u64::from_be_bytes(token);
+                self.calls.begun(turn, node);
+                Swept::Opening(Opening { session, origin, attributes, turn: Turn(turn) })
+            }
+            "calling" => {
+                let session = session(&mut reply)?;
+                let runner = NodeId::from_bytes(reply.id()?);
+                Swept::Calling(runner, session, u64::from_be_bytes(reply.id()?))
+            }
             "held" | "freed" => {
                 let session = session(&mut reply)?;
                 let holder = NodeId::from_bytes(reply.id()?);

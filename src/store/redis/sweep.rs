@@ -15,7 +15,7 @@ use super::members::Member;
 use super::sessions::Swept;
 use super::signals::Letter;
 use crate::id::NodeId;
-use crate::store::Signal;
+use crate::store::{Due, Signal};
 
 /// What one sweep knows of nodes, as scripts are told: their ids in a row.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(super) struct Known {
 }
 
 /// A session, or the end of one, whose time has come: its bucket, and its name there.
-type Due = (u16, Vec<u8>);
+type Named = (u16, Vec<u8>);
 
 impl Inner {
     /// The buckets that a node looks after: those for which it draws the highest number among the living.
@@ -66,7 +66,7 @@ impl Inner {
             let Some((due, counted)) = self.look_at(member, &link, &here, clock, count).await else { continue };
             sessions += counted;
             let due = self.due_in(&link, &due, clock).await;
-            let sweep = |(bucket, name): Due| {
+            let sweep = |(bucket, name): Named| {
                 let known = &known;
                 async move { self.sweep_session(member, bucket, &name, known).await }
             };
@@ -123,7 +123,7 @@ impl Inner {
     }
 
     /// The sessions of buckets whose time has come, some of each.
-    async fn due_in(&self, link: &Link, buckets: &[u16], clock: u64) -> Vec<Due> {
+    async fn due_in(&self, link: &Link, buckets: &[u16], clock: u64) -> Vec<Named> {
         if buckets.is_empty() {
             return Vec::new();
         }
@@ -159,7 +159,11 @@ impl Inner {
             let now_known = lock(known).clone();
             match self.sweep(key, name, member.id, may_judge, &now_known).await {
                 Ok(Swept::Kept) => {}
-                Ok(Swept::Ended(ended)) => member.end(ended),
+                Ok(Swept::Ended(ended)) => member.leave_to(Due::Ended(ended)),
+                Ok(Swept::Opening(opening)) => member.leave_to(Due::Opening(opening)),
+                Ok(Swept::Calling(runner, session, turn)) => {
+                    self.tell(runner, Letter::CheckTurn(session, turn)).await;
+                }
                 Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
                 // Should it be alive after all, it must not go on as if it held the session.
                 Ok(Swept::Freed(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Fenced(hold))).await,

@@ -13,6 +13,7 @@ if not r then
     start + delay, due, delay, 0, released and 1 or 0, 1, released and 1 or 0, 0, 0, 0,
     0, 0, node, token, '', '', '', 0, 0,
     attempt, 0, released and 1 or 0, token, '', '', '', '', 0,
+    1, released and 1 or 0, '', 0,
   }
   redis.call('UNLINK', KEYS[1] .. ':own', KEYS[1] .. ':subscriptions', KEYS[1] .. ':origin')
   redis.call('HSET', KEYS[1] .. ':origin', '', origin)
@@ -28,11 +29,15 @@ if r[TOKEN] == token then
 end
 if attempt < r[ATTEMPT] then return { 'superseded' } end
 local resumed, repeated = attempt > r[ATTEMPT], request ~= '' and request == r[REQUEST]
+-- A balancer repeats a request a few times; whoever names all requests alike is not to get the same for ever.
+if repeated and r[REPEATS] >= MOST_REPEATS then repeated = false end
+-- An attach of a request before the last one comes late: its client has long had the answer of another attempt.
+if not repeated and request ~= '' and string.find(r[OLDER], request, 1, true) then return { 'stale' } end
 if r[HOLDER] ~= '' and not repeated and not resumed and not (take_life == r[LIFE] and take == r[ATTACHMENT]) then
   return { 'busy', r[LIFE], r[ATTACHMENT], r[HOLDER] }
 end
 local fenced, fenced_attachment = r[HOLDER], r[ATTACHMENT]
-if repeated or resumed then
+if resumed then
   -- Commits that nobody has confirmed are void, also when a later request confirms later ones.
   if r[SUBSCRIPTIONS] > 0 then
     local known = redis.call('HGETALL', KEYS[1] .. ':subscriptions')
@@ -44,16 +49,21 @@ if repeated or resumed then
       end
     end
   end
-else
+elseif not repeated then
   receive(r)
   r[CONFIRMED] = r[ATTACHMENT]
   -- The client asks again of its own accord, so it knows that its session is open: a second `o` would end it.
   r[RECEIVED] = math.max(r[RECEIVED], 1)
   if r[REPLAY_SENT] == REPLAY_OPEN then r[REPLAY_SENT] = REPLAY_RUNNING end
 end
-rewind(r)
 if resumed then r[ATTEMPT], r[REPLAY_SENT] = attempt, REPLAY_OPEN end
-if resumed or not repeated then r[REPLAY] = r[REPLAY_SENT] end
+if resumed or not repeated then
+  r[REPLAY], r[BATCHED], r[REPEATS] = r[REPLAY_SENT], 0, 0
+  if r[REQUEST] ~= request then r[OLDER] = remember(r[REQUEST], r[OLDER], OLD_REQUESTS) end
+else
+  r[REPEATS] = r[REPEATS] + 1
+end
+rewind(r)
 r[ATTACHMENT] = r[ATTACHMENT] + 1
 r[REQUEST], r[HOLDER], r[TOKEN] = request, node, token
 save(r, KEYS[1])

@@ -3,10 +3,10 @@ local node, request, token, count, rate, dead = ARGV[1], ARGV[2], ARGV[3], tonum
 local attempt = tonumber(ARGV[7])
 local r = load(KEYS[1])
 if not r or attempt ~= r[ATTEMPT] then return { 'unknown' } end
-if r[TURN] == token and r[RUNNER] == node then return { 'run', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') } end
+if r[TURN] == token and r[RUNNER] == node then return { 'run', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin'), r[OPENING] } end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == token then return { 'many', r[HOLDER], r[ATTACHMENT], r[LIFE], ended(r) } end
 if r[PHASE] == CLOSED then return { 'closed' } end
-if request ~= '' and request == r[DONE] then return { 'finished' } end
+if request ~= '' and string.find(r[DONE], request, 1, true) then return { 'finished' } end
 if r[RUNNER] ~= '' and (dead == '' or r[TURN] ~= dead) then
   if not string.find(r[WAITING], node, 1, true) then
     r[WAITING] = string.sub(node .. r[WAITING], 1, 64)
@@ -28,4 +28,4 @@ if rate > 0 then
 end
 r[RUNNER], r[TURN], r[RUNNING] = node, token, request
 save(r, KEYS[1])
-return { 'run', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') }
+return { 'run', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin'), r[OPENING] }

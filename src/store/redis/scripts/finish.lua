@@ -25,7 +25,8 @@ if #ARGV >= frames and r[PHASE] == OPEN then
   end
 end
 local waiting = r[WAITING]
-if not given_up and r[RUNNING] ~= '' then r[DONE] = r[RUNNING] end
+if not given_up then r[OPENING] = 0 end
+if not given_up and r[RUNNING] ~= '' then r[DONE] = remember(r[RUNNING], r[DONE], DONE_REQUESTS) end
 r[RUNNER], r[RUNNING], r[WAITING] = '', '', ''
 local answer = { 'done', r[HOLDER], r[ATTACHMENT], from, waiting }
 if r[ON_CLOSE] == RUNNING_CALL then

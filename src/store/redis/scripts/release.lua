@@ -15,7 +15,7 @@ elseif r[SUBSCRIPTIONS] > 0 then
   redis.call('UNLINK', KEYS[1] .. ':subscriptions')
   r[SUBSCRIPTIONS] = 0
 end
-r[RELEASED] = attachment
+r[RELEASED], r[BATCHED] = attachment, 1
 detach(r, member)
 save(r, key)
 return 'done'

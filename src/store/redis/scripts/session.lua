@@ -3,6 +3,7 @@ local MAGIC, LIFE, PHASE, ON_CLOSE, CLOSER, CODE, TEXT, ATTACHMENT, HOLDER, REQU
 local DEADLINE, DUE, DELAY, RECEIVED, SENT, LAST, HANDED, UNREAD, KEPT, CONFIRMED = 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 local GENERATION, SUBSCRIPTIONS, RUNNER, TURN, RUNNING, DONE, WAITING, RATE_SINCE, RATE = 21, 22, 23, 24, 25, 26, 27, 28, 29
 local ATTEMPT, REPLAY, RELEASED, TOKEN, END_TOKEN, PUSHES, TERMS, INFO, REPLAY_SENT = 30, 31, 32, 33, 34, 35, 36, 37, 38
+local OPENING, BATCHED, OLDER, REPEATS = 39, 40, 41, 42
 
 local OPEN, CLOSED = 0, 1
 -- What comes next for the client: `o` of a resumed session, what it has missed, `o` of a new session.
@@ -11,6 +12,8 @@ local REPLAY_OVER, REPLAY_OPEN, REPLAY_RUNNING, REPLAY_NEW = 0, 1, 2, 4
 local NOBODY, RUNNING_CALL, GIVEN, OVER = 0, 1, 2, 3
 -- Milliseconds between two looks at an attached session, and that keys outlive the last sign of life.
 local CHECK, TTL = 20000, 600000
+-- How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
+local MOST_REPEATS, OLD_REQUESTS, DONE_REQUESTS = 32, 3, 4
 -- What a frame costs beside its bytes, as limits count it.
 local WEIGHT = 94
 
@@ -31,7 +34,7 @@ local function remind(at, member)
 end
 
 -- How a record is packed: its fields in their order, those of any length behind their length.
-local RECORD = '>c2c8BBBc0I2I2c0I6Bc0Bc0I6I6I6I6I6I6I6I6I6I6I4I4Bc0Bc0Bc0Bc0Bc0I6I6I7BI6c8Bc0Bc0I4c0I4c0B'
+local RECORD = '>c2c8BBBc0I2I2c0I6Bc0Bc0I6I6I6I6I6I6I6I6I6I6I4I4Bc0Bc0Bc0Bc0Bc0I6I6I7BI6c8Bc0Bc0I4c0I4c0BBBBc0B'
 
 local function load(key)
   local value = redis.call('GET', key)
@@ -47,7 +50,7 @@ local function packed(r)
     r[HANDED], r[UNREAD], r[KEPT], r[CONFIRMED], r[GENERATION], r[SUBSCRIPTIONS], #r[RUNNER], r[RUNNER], #r[TURN], r[TURN],
     #r[RUNNING], r[RUNNING], #r[DONE], r[DONE], #r[WAITING], r[WAITING], r[RATE_SINCE], r[RATE], r[ATTEMPT], r[REPLAY],
     r[RELEASED], r[TOKEN], #r[END_TOKEN], r[END_TOKEN], #r[PUSHES], r[PUSHES], #r[TERMS], r[TERMS],
-    #r[INFO], r[INFO], r[REPLAY_SENT]
+    #r[INFO], r[INFO], r[REPLAY_SENT], r[OPENING], r[BATCHED], #r[OLDER], r[OLDER], r[REPEATS]
   )
 end
 
@@ -113,8 +116,10 @@ local function receive(r)
   r[RECEIVED] = math.max(r[RECEIVED], r[SENT])
 end
 
--- What was sent may not have been received: the next receiver gets it again.
+-- What was handed out may not have been received: the next receiver gets it again. A batch that was released stays as
+-- it is: to a repeat of its request the very same is given again.
 local function rewind(r)
+  if r[BATCHED] == 1 then return end
   r[HANDED], r[SENT], r[UNREAD] = r[RECEIVED], r[RECEIVED], r[KEPT]
 end
 
@@ -125,6 +130,11 @@ local function detach(r, member)
     r[DUE] = r[DEADLINE]
     remind(r[DUE], member)
   end
+end
+
+-- The newest of several ids, of 16 bytes each, before the others.
+local function remember(id, others, most)
+  return string.sub(id .. others, 1, 16 * most)
 end
 
 local function append(r, at)
@@ -217,5 +227,6 @@ local function snapshot(r, from)
     r[ATTACHMENT], from, r[RECEIVED] == 0 and r[REPLAY] == REPLAY_OVER and REPLAY_NEW or r[REPLAY],
     r[PHASE] == CLOSED and r[CODE] or 0, r[TEXT], r[CONFIRMED], frames_from(r, from),
     r[SUBSCRIPTIONS] > 0 and redis.call('HGETALL', KEYS[1] .. ':subscriptions') or {}, r[TERMS],
+    r[BATCHED], r[SENT], r[REPLAY_SENT],
   }
 end

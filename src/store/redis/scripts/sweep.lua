@@ -62,6 +62,16 @@ if ending then
   if r[ON_CLOSE] == RUNNING_CALL then return { 'waiting', r[LIFE], r[RUNNER], r[TURN] } end
   return { 'kept' }
 end
+if r[OPENING] == 1 and r[PHASE] == OPEN and (r[HOLDER] ~= '' or r[DEADLINE] > at) then
+  -- Its on_open has not run to its end: it died with its node, or was given up, or takes its time.
+  again(r[HOLDER] ~= '' and at + 5000 or math.min(r[DEADLINE], at + 5000))
+  if r[RUNNER] == '' or r[RUNNER] == node and r[TURN] == token then
+    r[RUNNER], r[TURN] = node, token
+    save(r, key)
+    return { 'opening', r[LIFE], redis.call('HGETALL', KEYS[4]) }
+  end
+  return { 'calling', r[LIFE], r[RUNNER], r[TURN] }
+end
 if r[HOLDER] ~= '' then
   local answer = { is_alive(r[HOLDER]) and 'held' or 'freed', r[LIFE], r[HOLDER], r[ATTACHMENT] }
   if answer[1] == 'held' then
