@@ -9,6 +9,7 @@ use sockhop_transports::{CloseReason, Message};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::hub::Hub;
 use crate::id::{ChannelName, NodeId};
@@ -286,6 +287,11 @@ impl NodeInner {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             self.tasks.spawn_on(task, &runtime);
         }
+    }
+
+    /// Has the node wait, when it ends, until this is dropped.
+    pub(crate) fn work(&self) -> TaskTrackerToken {
+        self.tasks.token()
     }
 
     fn spawn_background(self: &Arc<Self>) {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use sockhop_transports::{CloseReason, MessageIn, Texts};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::attach::STORE_FAILED;
 use super::{Inner, Outbox, Place, SendError, Session};
@@ -165,11 +166,13 @@ pub(super) async fn closed(session: &Session, reason: &CloseReason) {
 pub(crate) struct RunToEnd<T: Send + 'static> {
     work: Option<BoxFuture<'static, T>>,
     node: Arc<NodeInner>,
+    /// A node that ends waits for it.
+    _work: TaskTrackerToken,
 }
 
 impl<T: Send + 'static> RunToEnd<T> {
     pub(crate) fn new(node: &Arc<NodeInner>, work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { work: Some(Box::pin(work)), node: Arc::clone(node) }
+        Self { work: Some(Box::pin(work)), node: Arc::clone(node), _work: node.work() }
     }
 }
 

@@ -117,6 +117,9 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// [`finish`](Self::finish), and what the call changes of its session's state: all or nothing.
+    ///
+    /// # Errors
+    /// The store cannot tell, or the call was given up on, since its node was taken for dead: it is made again, or was.
     async fn finish_keeping(
         &self,
         session: SessionRef,
@@ -195,6 +198,11 @@ impl fmt::Debug for dyn Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Store")
     }
+}
+
+/// The end of a handler call that was given up on.
+pub(crate) fn given_up_on() -> StoreError {
+    StoreError { operation: "finish a call", reason: "session: the call was given up on".to_owned() }
 }
 
 /// Bytes of a set of messages, as limits count them.

@@ -20,8 +20,8 @@ struct Truth {
     doubtful: HashSet<(&'static str, u64)>,
     /// Of each client: from which number on it must get all of a channel.
     due: HashMap<String, [u64; 2]>,
-    /// How often each send was handled, but for calls whose node died meanwhile.
-    handled: HashMap<String, u32>,
+    /// Which nodes handled each send.
+    handled: HashMap<String, Vec<NodeId>>,
     nodes: HashMap<NodeId, Weak<Chaos>>,
     died: HashSet<NodeId>,
     closed: HashMap<String, u32>,
@@ -67,8 +67,11 @@ impl Oracle {
         self.truth().begun.get(CHANNELS[channel]).copied().unwrap_or_default()
     }
 
-    pub(crate) fn handled(&self, send: &str) -> u32 {
-        self.truth().handled.get(send).copied().unwrap_or_default()
+    /// How often a send was handled, but by nodes that died or were taken for dead.
+    pub(crate) fn handled(&self, send: &str) -> usize {
+        let truth = self.truth();
+        let handlers = truth.handled.get(send).into_iter().flatten();
+        handlers.filter(|node| !truth.died.contains(node)).count()
     }
 
     pub(crate) fn closed(&self, client: &str) -> u32 {
@@ -112,9 +115,7 @@ impl Handler for Ledger {
         if name.is_empty() {
             let _ = session.set_attribute("name", client(session)).await;
         }
-        if self.oracle.lives(self.node.id()) {
-            *self.oracle.truth().handled.entry(message.clone()).or_default() += 1;
-        }
+        self.oracle.truth().handled.entry(message.clone()).or_default().push(self.node.id());
         let _ = session.send(message).await;
     }
 

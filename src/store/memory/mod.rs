@@ -23,7 +23,7 @@ use self::record::{Lost, Outcome, Record, Wish};
 use super::{
     Attach, Attached, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept, Own,
     Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
-    SubscribeError, Turn, shard_of,
+    SubscribeError, Turn, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -484,8 +484,7 @@ impl Store for MemoryStore {
         let mut shard = self.shard(session.key);
         let Ok(record) = shard.find(session) else { return Ok(None) };
         if !record.is_running(turn) {
-            // It was given up on: what it did is done again, or not at all.
-            return Ok(None);
+            return if record.has_ended(turn) { Ok(None) } else { Err(given_up_on()) };
         }
         let news = !push.messages.is_empty() || kept.terms.is_some();
         let holder = if news && record.is_open() { record.holder() } else { None };

@@ -360,6 +360,11 @@ impl Record {
         }
     }
 
+    /// Whether this call was the last one, and is over.
+    pub(super) fn has_ended(&self, turn: Turn) -> bool {
+        self.turns == turn.0 && matches!(self.calls, Calls::Idle)
+    }
+
     /// Whether this call is the one under way.
     pub(super) fn is_running(&self, turn: Turn) -> bool {
         matches!(self.calls, Calls::Running { turn: running, .. } if running == turn)
@@ -435,6 +440,8 @@ impl Record {
                 let opening = self.opening;
                 self.running = None;
                 let ended = self.finish(turn);
+                // Its own end, should it come, is that of a call which was given up on.
+                self.turns += 1;
                 self.opening = opening;
                 ended
             }

@@ -271,7 +271,7 @@ impl Inner {
         match self.finish(session, turn, &nothing, &Kept::default(), node, true).await {
             Ok(ended) => {
                 if let (Some(ended), Some(member)) = (ended, self.member(node)) {
-                    member.end(ended);
+                    member.leave_to(Due::Ended(ended));
                 }
             }
             Err(error) => tracing::warn!(%error, "could not give up a handler call that does not run"),

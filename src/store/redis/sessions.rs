@@ -17,7 +17,7 @@ use crate::id::{NodeId, SessionKey};
 use crate::store::{
     Again, Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept, Opening,
     Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription,
-    Takeover, Terms, Turn, size_of,
+    Takeover, Terms, Turn, given_up_on, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -365,8 +365,10 @@ impl Inner {
         // Whatever the answer: this node does not run it any more.
         self.calls.ended(turn);
         let mut reply = answer?;
-        if over(&mut reply).is_err() {
-            return Ok(None);
+        match over(&mut reply) {
+            Ok(()) => {}
+            Err(Gone::Fenced) => return Err(given_up_on()),
+            Err(_) => return Ok(None),
         }
         if kept.terms.is_some() {
             self.changed(&mut reply, session).await?;

@@ -3,7 +3,11 @@ local life, turn, node, limit, most, given_up = ARGV[1], ARGV[2], ARGV[3], tonum
 local r, key = find(life)
 if not r then return { 'over' } end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == turn then return { 'done', '', 0, -1, '', ended(r) } end
-if r[RUNNER] ~= node or r[TURN] ~= turn then return { 'over' } end
+if r[RUNNER] == '' and r[TURN] == turn then
+  -- This very command has run before.
+  return { 'done', '', 0, -1, '' }
+end
+if r[RUNNER] ~= node or r[TURN] ~= turn then return { 'fenced' } end
 local from, changes = -1, tonumber(ARGV[9])
 local frames = 10 + 3 * changes
 if r[PHASE] == OPEN and not given_up then
@@ -28,6 +32,7 @@ local waiting = r[WAITING]
 if not given_up then r[OPENING] = 0 end
 if not given_up and r[RUNNING] ~= '' then r[DONE] = remember(r[RUNNING], r[DONE], DONE_REQUESTS) end
 r[RUNNER], r[RUNNING], r[WAITING] = '', '', ''
+if given_up then r[TURN] = '' end
 local answer = { 'done', r[HOLDER], r[ATTACHMENT], from, waiting }
 if r[ON_CLOSE] == RUNNING_CALL then
   r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, turn

@@ -45,7 +45,7 @@ for _, id in ipairs({ r[HOLDER], r[RUNNER], r[ON_CLOSE] == GIVEN and r[CLOSER] o
 end
 if r[RUNNER] ~= '' and not is_alive(r[RUNNER]) then
   -- The call died with its node: its client's request is repeated, or was never answered.
-  r[RUNNER], r[RUNNING] = '', ''
+  r[RUNNER], r[TURN], r[RUNNING] = '', '', ''
   if r[ON_CLOSE] == RUNNING_CALL then r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, token end
 end
 if r[ON_CLOSE] == GIVEN and r[CLOSER] ~= node and not is_alive(r[CLOSER]) then
@@ -68,7 +68,7 @@ if r[OPENING] == 1 and r[PHASE] == OPEN and (r[HOLDER] ~= '' or r[DEADLINE] > at
   if r[RUNNER] == '' or r[RUNNER] == node and r[TURN] == token then
     r[RUNNER], r[TURN] = node, token
     save(r, key)
-    return { 'opening', r[LIFE], redis.call('HGETALL', KEYS[4]) }
+    return { 'opening', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') }
   end
   return { 'calling', r[LIFE], r[RUNNER], r[TURN] }
 end
