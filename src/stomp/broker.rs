@@ -5,8 +5,8 @@ use sockhop_stomp::Headers;
 use super::destination::{Target, user_channel};
 use super::entry;
 use super::refusal::Refusal;
-use crate::Node;
 use crate::store::{PublishError, Published};
+use crate::{ChannelName, Message, Node};
 
 /// Sends messages to STOMP destinations: from a handler, or from anywhere else in the process. Cloning is cheap.
 ///
@@ -104,6 +104,10 @@ impl Broker {
         };
         let message = message.into();
         Ok(self.node.publish(&channel, entry::encode(&message.headers, &message.body, None)).await?)
+    }
+
+    pub(super) async fn publish(&self, channel: &ChannelName, entry: Message) -> Result<Published, PublishError> {
+        self.node.publish(channel, entry).await
     }
 
     /// Sends to all sessions of a user that are subscribed to `/user` and `path`, such as `/queue/quotes`.

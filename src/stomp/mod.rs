@@ -20,6 +20,7 @@
 //! | destination | who gets it |
 //! | --- | --- |
 //! | `/topic/…` | each subscriber |
+//! | `/app/…` | the application: a handler of [`Stomp::app`] |
 //! | `/user/NAME/queue/…`, `/user/NAME/topic/…` | every session of the user that is subscribed to `/user/queue/…`, `/user/topic/…` |
 //!
 //! A destination is a channel of the node's store: its messages are kept for a while, have positions and arrive in the
@@ -30,6 +31,7 @@
 //! With [`Stomp::tokens`] a client's user comes from a JSON Web Token; with [`Stomp::rules`] it may do what they allow, and
 //! nothing else.
 
+mod app;
 mod broker;
 mod destination;
 mod entry;
@@ -49,6 +51,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use sockhop_stomp::{HeartBeat, Limits, Version};
 
+pub use self::app::{AppError, AppHandler, AppMessage};
 pub use self::broker::{Broker, BrokerError, StompMessage};
 pub use self::jwks::InvalidJwks;
 pub use self::rules::{InvalidRule, Rule};
@@ -72,6 +75,7 @@ struct State {
     tokens: Option<Tokens>,
     anonymous: bool,
     rules: Vec<Rule>,
+    apps: app::Apps,
 }
 
 impl Default for Stomp {
@@ -92,6 +96,7 @@ impl Stomp {
             tokens: None,
             anonymous: false,
             rules: Vec::new(),
+            apps: app::Apps::default(),
         };
         Self { state }
     }
@@ -140,6 +145,42 @@ impl Stomp {
     #[must_use]
     pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
         self.state.rules.extend(rules);
+        self
+    }
+
+    /// Has `handler` handle what clients send to a destination of the application, such as `/app/hello`. In the pattern
+    /// `{name}` and `*` stand for what is between two slashes, `**` at the end for anything. The first that fits gets a
+    /// message.
+    ///
+    /// ```
+    /// use sockhop::stomp::{AppError, AppMessage, Stomp};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Say {
+    ///     text: String,
+    /// }
+    ///
+    /// async fn say(message: AppMessage) -> Result<(), AppError> {
+    ///     let Say { text } = message.json()?;
+    ///     let room = message.variable("room").unwrap_or_default();
+    ///     let name = message.user().map_or("somebody", |user| user.name());
+    ///     message.send(&format!("/topic/rooms/{room}"), format!("{name}: {text}")).await?;
+    ///     message.reply("/queue/answers", "said").await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let stomp = Stomp::new().app("/app/rooms/{room}/say", say);
+    /// ```
+    ///
+    /// # Panics
+    /// The pattern does not begin with `/app/`.
+    #[must_use]
+    pub fn app(mut self, pattern: &str, handler: impl AppHandler) -> Self {
+        assert!(
+            pattern.starts_with("/app/"),
+            "{pattern:?} is no pattern of application destinations: they begin with /app/"
+        );
+        self.state.apps.add(pattern, Arc::new(handler));
         self
     }
 

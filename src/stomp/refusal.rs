@@ -2,6 +2,8 @@
 
 use sockhop_stomp::{Command, DecodeError, Frame};
 
+use super::app::AppError;
+use super::broker::BrokerError;
 use crate::store::{PublishError, StoreError, SubscribeError};
 
 /// A frame is refused, and the connection with it: STOMP has no smaller answer.
@@ -70,6 +72,21 @@ impl From<PublishError> for Refusal {
             PublishError::Refused(_) => Self::new("not accepted", "The message was not accepted."),
             PublishError::Unknown(_) => {
                 Self::new("outcome unknown", "The message may or may not have been accepted.")
+            }
+        }
+    }
+}
+
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Body(_) => Self::new("invalid body", format!("{error}.")),
+            AppError::Refused(why) => Self::new("refused", why),
+            AppError::Broker(BrokerError::Publish(error)) => error.into(),
+            // A fault of the application, and not of the client's.
+            AppError::Broker(BrokerError::Destination(detail)) => {
+                tracing::error!(detail, "an application handler sent to no destination");
+                Self::new("internal error", "The application could not handle this.")
             }
         }
     }

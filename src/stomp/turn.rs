@@ -4,6 +4,7 @@ use sockhop_stomp::{Command, Frame, HeartBeat, Incoming, Version};
 use sockhop_transports::{Message, Texts};
 
 use super::State;
+use super::app::AppMessage;
 use super::destination::{Source, Target, session_channel, session_text, user_channel};
 use super::entry;
 use super::refusal::{Refusal, shown};
@@ -249,13 +250,21 @@ impl Turn<'_> {
         let channel = match target {
             Target::Topic(channel) => channel,
             Target::User { name, path } => user_channel(&name, &path)?,
-            Target::App => {
-                return Err(Refusal::new("unknown destination", "This server has no application destinations."));
-            }
+            Target::App => return self.call_app(frame).await,
         };
         let entry = entry::encode(&frame.headers, &frame.body, None);
         self.session.node().publish(&channel, entry).await?;
         Ok(())
+    }
+
+    /// Hands a message to the application.
+    async fn call_app(&self, frame: &Frame) -> Result<(), Refusal> {
+        let destination = frame.headers.get("destination").unwrap_or_default();
+        let (handler, variables) = self.state.apps.find(destination).ok_or_else(|| {
+            Refusal::new("unknown destination", format!("The application handles nothing at {destination}."))
+        })?;
+        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame);
+        Ok(handler.handle(message).await?)
     }
 
     async fn commit(&mut self, frame: &Frame) -> Result<(), Refusal> {

@@ -58,6 +58,22 @@ impl Drop for Example {
 }
 
 #[test]
+fn stomp_greets_all_and_answers_the_sender() {
+    let example = Example::start("stomp");
+    assert_eq!(example.session("xhr", ""), "o\n");
+    let frames = "CONNECT\\naccept-version:1.2\\n\\n\\u0000\
+                  SUBSCRIBE\\nid:0\\ndestination:/topic/greetings\\n\\n\\u0000\
+                  SUBSCRIBE\\nid:1\\ndestination:/user/queue/answers\\n\\n\\u0000\
+                  SEND\\ndestination:/app/hello\\n\\n{\\\"name\\\":\\\"Ann\\\"}\\u0000";
+    example.session("xhr_send", &format!("[\"{frames}\"]"));
+    let mut came = String::new();
+    while !(came.contains("Hello, Ann!") && came.contains("All were told.")) {
+        came += &example.session("xhr", "");
+    }
+    assert!(came.contains("CONNECTED"), "{came}");
+}
+
+#[test]
 fn echo_answers() {
     let example = Example::start("echo");
     assert_eq!(example.session("xhr", ""), "o\n");

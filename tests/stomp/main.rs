@@ -1,6 +1,7 @@
 //! STOMP from outside: each claim in memory over a plain WebSocket, in memory over polls that hop between two nodes, and
 //! over three nodes with a Redis.
 
+mod apps;
 mod bad_input;
 mod messages;
 #[path = "../support/redis.rs"]
@@ -48,6 +49,11 @@ everywhere! {
         a_subscription_after_a_message_gets_what_came_since
         a_subscription_with_a_history_gets_the_newest_first
         a_position_that_is_not_kept_is_told;
+    apps:
+        the_application_handles_its_destinations_and_answers_the_sender_alone
+        a_handler_is_found_by_its_pattern_and_sees_who_sent_what
+        a_handler_may_refuse_and_its_panic_ends_one_session
+        a_transaction_reaches_the_application_when_it_is_committed;
     users:
         a_user_is_reached_in_all_sessions_and_nobody_else_is
         a_client_without_a_user_has_destinations_of_its_own

@@ -1,0 +1,254 @@
+//! Application destinations: `/app/…`, which the application's own code handles.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use sockhop_stomp::{Frame, Headers};
+
+use super::broker::{Broker, BrokerError, StompMessage};
+use super::destination::{session_channel, session_text, user_channel};
+use super::entry;
+use super::users::Principal;
+use crate::Session;
+use crate::store::{Published, SessionRef};
+
+/// What an application does with messages to one of its destinations. Functions are handlers; see
+/// [`Stomp::app`](super::Stomp::app).
+///
+/// What one client sends is handled in its order, and its next frame waits for the handler's end: long work belongs into
+/// a task of its own, which may keep the [`AppMessage`]. A message is handled again if the node that handled it died
+/// before its end was written down.
+pub trait AppHandler: Send + Sync + 'static {
+    /// Handles a message. Its receipt, if the client asked for one, comes when this is done; an error ends the client's
+    /// connection with an ERROR frame.
+    fn handle(&self, message: AppMessage) -> BoxFuture<'static, Result<(), AppError>>;
+}
+
+impl<F, R> AppHandler for F
+where
+    F: Fn(AppMessage) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    fn handle(&self, message: AppMessage) -> BoxFuture<'static, Result<(), AppError>> {
+        Box::pin(self(message))
+    }
+}
+
+/// A message to the application, and the ways to answer it. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct AppMessage(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    destination: String,
+    variables: Variables,
+    headers: Headers,
+    body: String,
+    user: Option<Principal>,
+    session: SessionRef,
+    broker: Broker,
+}
+
+/// Names and values of a pattern's variables.
+type Variables = Vec<(String, String)>;
+
+/// A message cannot be handled: the client's connection ends with an ERROR frame, and the session with 4510.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The body is not what the handler needs.
+    #[error("the body is not as expected: {0}")]
+    Body(String),
+    /// The application says no; the client reads why.
+    #[error("{0}")]
+    Refused(String),
+    /// A message could not be sent.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+impl AppError {
+    /// The application says no.
+    #[must_use]
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::Refused(why.into())
+    }
+}
+
+impl AppMessage {
+    pub(super) fn new(session: &Session, user: Option<&Principal>, variables: Variables, frame: &Frame) -> Self {
+        Self(Arc::new(Inner {
+            destination: frame.headers.get("destination").unwrap_or_default().to_owned(),
+            variables,
+            headers: frame.headers.clone(),
+            body: frame.body.clone(),
+            user: user.cloned(),
+            session: session.identity(),
+            broker: Broker::new(&session.node()),
+        }))
+    }
+
+    /// The destination that the client named.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        &self.0.destination
+    }
+
+    /// What stands in the destination for `{name}` of the handler's pattern.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.0.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A header of the client's frame.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.get(name)
+    }
+
+    /// The body as it was sent.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.0.body
+    }
+
+    /// The body, read from JSON.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, AppError> {
+        serde_json::from_str(self.body()).map_err(|error| AppError::Body(error.to_string()))
+    }
+
+    /// Who sent it; `None` for a client without a user.
+    #[must_use]
+    pub fn user(&self) -> Option<&Principal> {
+        self.0.user.as_ref()
+    }
+
+    /// What stands for the client's session in maps and logs.
+    #[must_use]
+    pub fn session(&self) -> SessionRef {
+        self.0.session
+    }
+
+    /// The way to all destinations.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.0.broker
+    }
+
+    /// Sends to a destination; see [`Broker::send`].
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn send(
+        &self,
+        destination: &str,
+        message: impl Into<StompMessage>,
+    ) -> Result<Published, BrokerError> {
+        self.0.broker.send(destination, message).await
+    }
+
+    /// Sends to all sessions of a user; see [`Broker::send_to_user`].
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn send_to_user(
+        &self,
+        name: &str,
+        path: &str,
+        message: impl Into<StompMessage>,
+    ) -> Result<Published, BrokerError> {
+        self.0.broker.send_to_user(name, path, message).await
+    }
+
+    /// Answers the session that sent this, and no other of its user: it gets the answer if it is subscribed to `/user` and
+    /// `path`, such as `/queue/answers`.
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn reply(&self, path: &str, message: impl Into<StompMessage>) -> Result<Published, BrokerError> {
+        let message = message.into();
+        let (channel, only) = match self.user() {
+            Some(user) => (user_channel(user.name(), path)?, Some(session_text(self.0.session))),
+            None => (session_channel(self.0.session, path)?, None),
+        };
+        let entry = entry::encode(&message.headers, &message.body, only.as_deref());
+        Ok(self.0.broker.publish(&channel, entry).await?)
+    }
+}
+
+/// The handlers of a service, by the patterns of their destinations.
+#[derive(Default)]
+pub(super) struct Apps(Vec<(String, Arc<dyn AppHandler>)>);
+
+impl Apps {
+    pub(super) fn add(&mut self, pattern: &str, handler: Arc<dyn AppHandler>) {
+        self.0.push((pattern.to_owned(), handler));
+    }
+
+    /// The first handler whose pattern fits, and what stands for its variables.
+    pub(super) fn find(&self, destination: &str) -> Option<(Arc<dyn AppHandler>, Variables)> {
+        self.0.iter().find_map(|(pattern, handler)| {
+            let mut variables = Vec::new();
+            capture(pattern, destination, &mut variables).then(|| (Arc::clone(handler), variables))
+        })
+    }
+}
+
+impl std::fmt::Debug for Apps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(pattern, _)| pattern)).finish()
+    }
+}
+
+/// Whether a destination fits a pattern: `{name}` and `*` stand for what is between two slashes, `**` at the end for
+/// anything.
+fn capture(pattern: &str, destination: &str, variables: &mut Variables) -> bool {
+    let (mut pattern, mut rest) = (pattern.split('/'), destination.split('/'));
+    loop {
+        match (pattern.next(), rest.next()) {
+            (None, None) => return true,
+            (Some("**"), Some(_)) => return true,
+            (Some(segment), Some(text)) => {
+                let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
+                match name {
+                    Some(name) if !text.is_empty() => variables.push((name.to_owned(), text.to_owned())),
+                    None if segment == "*" && !text.is_empty() || segment == text => {}
+                    _ => return false,
+                }
+            }
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_find_what_stands_between_slashes() {
+        for (pattern, destination, found) in [
+            ("/app/hello", "/app/hello", Some(vec![])),
+            ("/app/hello", "/app/hello/x", None),
+            ("/app/hello", "/app/hell", None),
+            ("/app/rooms/{room}/say", "/app/rooms/7.b/say", Some(vec![("room", "7.b")])),
+            ("/app/rooms/{room}/say", "/app/rooms//say", None),
+            ("/app/{a}/{b}", "/app/1/2", Some(vec![("a", "1"), ("b", "2")])),
+            ("/app/*", "/app/x", Some(vec![])),
+            ("/app/*", "/app/x/y", None),
+            ("/app/**", "/app/x/y", Some(vec![])),
+            ("/app/**", "/app", None),
+        ] {
+            let mut variables = Vec::new();
+            let fits = capture(pattern, destination, &mut variables);
+            let variables: Vec<_> =
+                variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(fits.then_some(variables), found, "{pattern} {destination}");
+        }
+    }
+}
