@@ -9,4 +9,8 @@ export default [
     files: ['harness/chromium-place.js', 'harness/counted-place.js', 'reliability/places.js', 'tests/fallback.test.js'],
     languageOptions: { globals: { window: 'readonly' } },
   },
+  {
+    files: ['spring-frontend/*.js'],
+    languageOptions: { sourceType: 'script', globals: { ...globals.browser, SockJS: 'readonly', Stomp: 'readonly' } },
+  },
 ];

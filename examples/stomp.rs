@@ -1,12 +1,16 @@
 //! Greetings, as in the tutorials of STOMP over SockJS: a page sends its name to `/app/hello`, all who are subscribed to
 //! `/topic/greetings` are told, and the sender gets an answer of its own.
 //!
-//! `cargo run --example stomp`, then connect a STOMP client to `http://127.0.0.1:8081/ws`.
+//! `cargo run --example stomp`, then connect a STOMP client to `http://127.0.0.1:8081/ws`. Arguments: the address to
+//! listen on, and the URL of a Redis, by which several of these programs serve the same clients.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sockhop::Node;
 use sockhop::server::{Drain, Limits, Server};
 use sockhop::stomp::{AppError, AppMessage, Stomp, StompMessage};
+use sockhop::store::RedisStore;
 use warp::{Filter, Reply};
 
 #[derive(Deserialize)]
@@ -47,8 +51,16 @@ async fn say(message: AppMessage) -> Result<(), AppError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:8081").parse()?;
-    let node = Node::new();
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().as_deref().unwrap_or("127.0.0.1:8081").parse()?;
+    let mut node = Node::builder();
+    if let Some(url) = arguments.next() {
+        // Several of these programs are one place for their clients then.
+        let store = RedisStore::builder(&url)?.build();
+        store.started().await?;
+        node = node.store(Arc::new(store));
+    }
+    let node = node.build();
     let stomp = Stomp::new().app("/app/hello", hello).app("/app/rooms/{room}/say", say);
     let service = stomp.service("/ws").build(&node);
     let server = Server::bind(address, Limits::default())?;

@@ -289,7 +289,14 @@ impl Mailbox {
         let slot = free.unwrap_or(state.follows.len());
         match free {
             Some(free) => state.follows[free] = Slot::Reserved,
-            None => state.follows.push(Slot::Reserved),
+            None => {
+                if state.follows.len() == state.follows.capacity() {
+                    // Not doubled: most receivers follow few channels.
+                    let more = (state.follows.len() / 4).max(2);
+                    state.follows.reserve_exact(more);
+                }
+                state.follows.push(Slot::Reserved);
+            }
         }
         slot as u32
     }

@@ -134,6 +134,8 @@ impl Conversation {
     pub(super) fn save(mut self, session: &Session) {
         if session.is_local() {
             self.changes = Vec::new();
+            // What is idle between two messages costs what it holds, and no more.
+            self.decoder.shrink();
             *session.memory() = Some(Box::new(self));
             return;
         }
@@ -180,6 +182,11 @@ impl Conversation {
         };
         let value = format!("{ack} {}", subscribed.destination);
         self.changes.push((format!("{SUBSCRIPTION}{}", subscribed.id), Some(value)));
+        if self.subscriptions.len() == self.subscriptions.capacity() {
+            // Not doubled: most sessions have few.
+            let more = (self.subscriptions.len() / 4).max(2);
+            self.subscriptions.reserve_exact(more);
+        }
         self.subscriptions.push(subscribed);
     }
 

@@ -100,6 +100,13 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Keeps no more memory than what is not a whole frame yet needs.
+    pub fn shrink(&mut self) {
+        self.bytes.drain(..self.done);
+        self.done = 0;
+        self.bytes.shrink_to_fit();
+    }
+
     /// What was fed and is not a whole frame yet.
     #[must_use]
     pub fn rest(&self) -> &[u8] {
