@@ -513,10 +513,16 @@ pub(crate) async fn sessions_are_counted_by_whoever_looks_after_them(world: Worl
         };
         timeout(Duration::from_secs(60), reached).await.unwrap_or_else(|_| panic!("{} not {expected}", total()));
     };
-    let sessions = [nodes[0].opened("a").await, nodes[0].opened("b").await, nodes[1].opened("c").await];
+    // Held: none of them ends by itself, however long this takes.
+    let holds = [nodes[0].open("a", None).await, nodes[0].open("b", None).await, nodes[1].open("c", None).await];
     becomes(3).await;
-    store.close(sessions[0], reason()).await.unwrap();
-    store.closed(sessions[0]).await.unwrap();
+    store.close(holds[0].session, reason()).await.unwrap().expect("the caller runs on_close");
+    store.closed(holds[0].session).await.unwrap();
+    for hold in holds {
+        if let Some(ended) = store.lost(hold).await.unwrap() {
+            store.closed(ended.session).await.unwrap();
+        }
+    }
     for node in &nodes {
         let store = store.clone();
         let id = node.id;
