@@ -217,7 +217,7 @@ async fn run(world: World, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn each_message_arrives_exactly_once_and_in_order(steps in steps()) {
@@ -231,12 +231,16 @@ fn each_message_in_redis_arrives_exactly_once_and_in_order() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = Redis::start();
     let lives = AtomicU32::new(0);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 60,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
     runner
         .run(&steps(), |steps| {
             let prefix = format!("life-{}", lives.fetch_add(1, Ordering::Relaxed));
             runtime.block_on(async { run(World::redis(&server.url(), &prefix).await, &steps).await });
             Ok(())
         })
-        .unwrap();
+        .unwrap_or_else(|error| panic!("life {} of 60: {error}", lives.load(Ordering::Relaxed)));
 }
