@@ -17,6 +17,9 @@ use crate::Session;
 /// session in its own memory that it cannot rebuild. While a call runs, its client's next messages wait; long work
 /// belongs into a task of its own, which may keep a clone of the [`Session`].
 ///
+/// A call whose node dies before its end is made again, on another node: what it sent to its session and what it kept
+/// there was not written down, but what it did elsewhere, such as publishing, it may do twice.
+///
 /// ```
 /// use sockhop::{CloseReason, Handler, Session};
 ///
