@@ -401,6 +401,11 @@ impl Cluster {
 
     /// The running server that has a slot, as the running servers see it.
     pub(crate) fn owner(&self, slot: u16) -> &Redis {
+        // What it says of itself is newer than what others have heard of it.
+        let running = || self.servers.iter().filter(|server| server.process().is_some());
+        if let Some(owner) = running().find(|server| server.port_of_slot(slot) == Some(server.port)) {
+            return owner;
+        }
         let asked = self.servers.iter().find(|server| server.process().is_some()).expect("a running server");
         let port = asked.port_of_slot(slot).unwrap_or_else(|| panic!("nobody has the slot {slot}"));
         self.servers.iter().find(|server| server.port == port).expect("one of the cluster")
