@@ -14,7 +14,7 @@ export const drains = {
   name: 'drains',
   text: 'each node in turn drains, ends and starts again',
   happen: (cluster, seconds) =>
-    inTurn(cluster, seconds, 1_500, async (node) => {
+    inTurn(cluster, seconds, 2_500, async (node) => {
       await node.drain();
       await node.start();
     }),

@@ -8,6 +8,7 @@
  * @property {boolean} [repeats] whether messages may come again
  * @property {boolean} [hangs] whether clients of this place may miss that their stream was cut
  * @property {boolean} [again] whether a handler call may be made again
+ * @property {boolean} [vanishes] whether accepted messages may be gone for all
  * @property {boolean} [silent] whether the service may miss the end of a session
  */
 
@@ -19,14 +20,12 @@ const cutUnnoticed = {
   again: true,
   hangs: true,
 };
-const cutFrame = {
-  text: 'cut: this client never notices',
-  ends: [1006],
-  again: true,
-  hangs: true,
-};
 const reopens = { text: 'reopens: at least once', ends: [], repeats: true, again: true };
 const poll = { text: 'exactly once; killed in the middle of a body: ends with 1006', ends: [1006], again: true };
+
+const late = { text: 'exactly once, late', ends: [] };
+// A session whose record is gone begins anew, which stock clients read as lost; a WebSocket's misses messages.
+const told = { text: 'told: the session ends', ends: [1006, 4504], silent: true, vanishes: true };
 
 /** By event, then by transport; `Node` where the client there behaves otherwise than in browsers. */
 export const promises = {
@@ -39,7 +38,7 @@ export const promises = {
     'xhr-polling': poll,
     'jsonp-polling': poll,
     'xhr-streaming': cut,
-    htmlfile: cutFrame,
+    htmlfile: cutUnnoticed,
     eventsource: reopens,
     websocket: { text: 'closed: ends with 1006', ends: [1006], silent: true },
     Node: { 'xhr-streaming': cutUnnoticed },
@@ -47,10 +46,15 @@ export const promises = {
   stops: {
     default: exactlyOnce,
     'xhr-streaming': cut,
-    htmlfile: cutFrame,
+    htmlfile: cutUnnoticed,
     eventsource: reopens,
     Node: { 'xhr-streaming': cutUnnoticed },
   },
+  restart: { default: late },
+  unsubscribe: { default: late },
+  disconnect: { default: late },
+  freeze: { default: late },
+  flush: { default: told },
 };
 
 /** What is promised of a transport's clients in a place. */

@@ -30,8 +30,17 @@ export async function tryEvent(setting, event, seconds) {
     const lost = lostOf(session, rank);
     if (lost.length > 0) breaches.push(`${session.name} lacks ${lost.slice(0, EXAMPLES).join(', ')}`);
   }
+  for (const { name, place, transport, closed, reason } of sessions) {
+    if (closed !== null && !promisedOf(event.name, place, transport).ends.includes(closed)) {
+      breaches.push(`${name} ended with ${closed} ${reason}`);
+    }
+  }
   const vanished = outcomes.flatMap(({ accepted }) => accepted).filter((text) => !rank.has(text));
-  if (vanished.length > 0) breaches.push(`${vanished.length} messages were accepted, and nobody got them`);
+  const mayVanish = setting.clients.every(
+    ({ place, transport }) => promisedOf(event.name, place.name, transport).vanishes,
+  );
+  if (vanished.length > 0 && !mayVanish)
+    breaches.push(`${vanished.length} messages were accepted, and nobody got them`);
   for (const { transport, code, reason } of unopened) breaches.push(`${transport}: not opened: ${code} ${reason}`);
   return { rows, outcomes: sumOf(outcomes), breaches, sessions };
 }
