@@ -300,8 +300,13 @@ impl Place {
     }
 
     /// A session that is open and has no receiver.
+    /// A session whose opening is over: what a test does to nodes then does not meet an `on_open` under way.
     fn open(&self) -> Session {
-        self.open_at("/echo")
+        let session = self.open_at("/echo");
+        let sent = session.post("xhr_send", r#"["opened"]"#);
+        assert_eq!(sent.status, 204, "{sent:?}");
+        assert_eq!(session.post("xhr", "").text(), "a[\"opened\"]\n");
+        session
     }
 
     fn open_at(&self, service: &str) -> Session {
