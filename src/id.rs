@@ -175,7 +175,8 @@ impl RequestId {
     }
 }
 
-fn digest(parts: &[&str]) -> [u8; 16] {
+/// A hash of texts.
+pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

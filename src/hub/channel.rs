@@ -343,7 +343,7 @@ mod tests {
     const EPOCH: Epoch = Epoch(7);
 
     fn entries(seqs: impl IntoIterator<Item = u64>) -> Vec<Entry> {
-        seqs.into_iter().map(|seq| Entry { seq, message: Message::new(&seq.to_string()) }).collect()
+        seqs.into_iter().map(|seq| Entry { seq, at: 0, message: Message::new(&seq.to_string()) }).collect()
     }
 
     fn after(channel: &Channel, epoch: Epoch, seq: u64, bytes: usize) -> (Ahead, Vec<String>) {
@@ -426,7 +426,7 @@ mod tests {
         let channel = channel();
         let texts = ["one", "not two", "three"];
         let entries: Vec<_> =
-            (4..).zip(texts).map(|(seq, text)| Entry { seq, message: Message::new(text) }).collect();
+            (4..).zip(texts).map(|(seq, text)| Entry { seq, at: 0, message: Message::new(text) }).collect();
         channel.deliver(EPOCH, &entries);
         let messages = rendered(&channel, "a", 3);
         assert_eq!(messages.iter().map(Message::text).collect::<Vec<_>>(), ["a c 4 one", "a c 6 three"]);
@@ -436,7 +436,7 @@ mod tests {
     async fn what_entries_were_rendered_to_stays_within_its_bounds() {
         let channel = channel();
         let message = Message::new(&"x".repeat(10_000));
-        channel.deliver(EPOCH, &[Entry { seq: 4, message }]);
+        channel.deliver(EPOCH, &[Entry { seq: 4, at: 0, message }]);
         for tag in 0..200 {
             assert_eq!(rendered(&channel, &tag.to_string(), 3).len(), 1);
             assert!(channel.lock().ring.rendered <= RENDERED_BYTES);

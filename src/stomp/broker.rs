@@ -106,6 +106,10 @@ impl Broker {
         Ok(self.node.publish(&channel, entry::encode(&message.headers, &message.body, None)).await?)
     }
 
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
     pub(super) async fn publish(&self, channel: &ChannelName, entry: Message) -> Result<Published, PublishError> {
         self.node.publish(channel, entry).await
     }

@@ -1,7 +1,8 @@
 //! How a STOMP message is kept in a channel, and what subscribers get of it.
 //!
-//! An entry's text is the message's headers as STOMP 1.2 writes them, an empty line, and the body. For one session of a
-//! user, a line with `@` and the session stands before: no header begins so, as all have a colon.
+//! An entry's text is the message's headers as STOMP 1.2 writes them, an empty line, and the body. A mark may stand before,
+//! a line that begins with a backslash and `@` or `<`: for which session alone the message is, or which user has sent
+//! it. No header begins so, as a backslash in one stands before another letter. Of the mark, clients are told nothing.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -32,15 +33,74 @@ const NOT_PASSED_ON: [&str; 8] = [
 
 /// The entry that a message becomes, for all subscribers or for one session.
 pub(crate) fn encode(headers: &Headers, body: &str, only: Option<&str>) -> Message {
+    encode_behind(only.map(|session| format!("\\@{session}")), headers, body)
+}
+
+/// The entry that a message of a user's client becomes.
+pub(super) fn encode_from(user: &str, headers: &Headers, body: &str) -> Message {
+    let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
+    encode_behind(Some(format!("\\<{user}")), headers, body)
+}
+
+fn encode_behind(mark: Option<String>, headers: &Headers, body: &str) -> Message {
     let mut frame = Frame::new(Command::Message).with_body(body);
     for (name, value) in headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
         frame.headers.push(name, value);
     }
     let text = frame.encode(Version::V1_2);
     let text = text.strip_prefix("MESSAGE\n").and_then(|text| text.strip_suffix('\0')).unwrap_or_default();
-    match only {
+    match mark {
         None => Message::new(text),
-        Some(session) => Message::new(&format!("@{session}\n{text}")),
+        Some(mark) => Message::new(&format!("{mark}\n{text}")),
+    }
+}
+
+/// What an entry says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Decoded {
+    /// The session that it is for, where it is for one alone.
+    pub(super) only: Option<String>,
+    /// Whose client has sent it.
+    pub(super) user: Option<String>,
+    pub(super) headers: Headers,
+    pub(super) body: String,
+}
+
+/// What an entry says; `None` where it is no STOMP message.
+pub(super) fn decode(entry: &Message) -> Option<Decoded> {
+    let (mark, rest) = match Mark::of(entry) {
+        None => (None, entry.text()),
+        Some(kind) => {
+            let (mark, rest) = entry.text()[2..].split_once('\n')?;
+            (Some((kind, mark)), rest)
+        }
+    };
+    let mut headers = Headers::default();
+    let body = read(rest, &mut headers)?;
+    let (only, user) = match mark {
+        None => (None, None),
+        Some((Mark::Only, session)) => (Some(session.to_owned()), None),
+        Some((Mark::Sender, user)) => {
+            (None, Some(percent_encoding::percent_decode_str(user).decode_utf8().ok()?.into_owned()))
+        }
+    };
+    Some(Decoded { only, user, headers, body })
+}
+
+/// What kind of line stands before an entry's headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Only,
+    Sender,
+}
+
+impl Mark {
+    fn of(entry: &Message) -> Option<Self> {
+        match entry.quoted().get(1..4) {
+            Some(br"\\@") => Some(Self::Only),
+            Some(br"\\<") => Some(Self::Sender),
+            _ => None,
+        }
     }
 }
 
@@ -48,15 +108,16 @@ impl Render for Frames {
     fn render(&self, tag: &str, channel: &ChannelName, at: Position, entry: &Message) -> Option<Message> {
         let tag = Tag::parse(tag)?;
         let head = head(&tag, &destination(channel), at);
-        // Behind the quote that begins every text.
-        let for_one = entry.quoted().get(1) == Some(&b'@');
-        if tag.version == Version::V1_2 && !for_one {
-            return Some(Message::joined(head.encode(Version::V1_2).strip_suffix("\n\0")?, entry, "\0"));
+        let mark = Mark::of(entry);
+        if tag.version == Version::V1_2 && mark != Some(Mark::Only) {
+            let head = head.encode(Version::V1_2);
+            let lines = usize::from(mark.is_some());
+            return Some(Message::joined_behind(head.strip_suffix("\n\0")?, entry, lines, "\0"));
         }
         let mut text = entry.text();
-        if for_one {
-            let (session, rest) = text[1..].split_once('\n')?;
-            if tag.session != Some(session) {
+        if let Some(mark) = mark {
+            let (marked, rest) = text[2..].split_once('\n')?;
+            if mark == Mark::Only && tag.session != Some(marked) {
                 return None;
             }
             text = rest;
@@ -156,6 +217,27 @@ mod tests {
         assert_eq!(rendered(Version::V1_2, channel, None, &entry), None);
         let text = rendered(Version::V1_2, channel, Some("5e55"), &entry).unwrap();
         assert!(text.contains("\ndestination:/user/queue/x\na:b\n") && text.ends_with("\n\nx\0"), "{text:?}");
+    }
+
+    #[test]
+    fn the_senders_user_is_kept_and_not_told_to_clients() {
+        let sent = headers(&[("\\<a", "b\\nc"), ("@x", "y")]);
+        let plain = encode(&sent, "x\ny", None);
+        for name in ["ann", "a:b\n\\\"@\u{200d}é😀\0", ""] {
+            let entry = encode_from(name, &sent, "x\ny");
+            for version in [Version::V1_2, Version::V1_1, Version::V1_0] {
+                let without = rendered(version, "/topic/a", None, &plain).unwrap();
+                assert_eq!(rendered(version, "/topic/a", None, &entry).unwrap(), without, "{name:?} {version}");
+            }
+            let decoded = decode(&entry).unwrap();
+            assert_eq!((decoded.user.as_deref(), decoded.only), (Some(name), None));
+            assert_eq!((decoded.headers.get("@x"), decoded.headers.get("\\<a")), (Some("y"), Some("b\\nc")));
+            assert_eq!(decoded.body, "x\ny");
+        }
+        let only = decode(&encode(&sent, "z", Some("5e55"))).unwrap();
+        assert_eq!((only.only.as_deref(), only.user, only.body.as_str()), (Some("5e55"), None, "z"));
+        assert_eq!(decode(&plain).map(|decoded| (decoded.user, decoded.only)), Some((None, None)));
+        assert_eq!(decode(&Message::new("no entry")), None);
     }
 
     #[test]

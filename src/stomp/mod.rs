@@ -33,8 +33,10 @@
 
 mod app;
 mod broker;
+mod cursor;
 mod destination;
 mod entry;
+mod history;
 mod jwks;
 mod refusal;
 mod rules;
@@ -53,6 +55,8 @@ use sockhop_stomp::{HeartBeat, Limits, Version};
 
 pub use self::app::{AppError, AppHandler, AppMessage};
 pub use self::broker::{Broker, BrokerError, StompMessage};
+pub use self::cursor::Cursor;
+pub use self::history::{History, HistoryError, Page, PastMessage};
 pub use self::jwks::InvalidJwks;
 pub use self::rules::{InvalidRule, Rule};
 pub use self::tokens::{InvalidKey, Tokens};

@@ -252,7 +252,10 @@ impl Turn<'_> {
             Target::User { name, path } => user_channel(&name, &path)?,
             Target::App => return self.call_app(frame).await,
         };
-        let entry = entry::encode(&frame.headers, &frame.body, None);
+        let entry = match self.conversation.user() {
+            Some(user) => entry::encode_from(user.name(), &frame.headers, &frame.body),
+            None => entry::encode(&frame.headers, &frame.body, None),
+        };
         self.session.node().publish(&channel, entry).await?;
         Ok(())
     }

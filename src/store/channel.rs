@@ -68,6 +68,9 @@ impl fmt::Debug for Position {
 pub struct Entry {
     /// Its place in the log's life.
     pub seq: u64,
+    /// When the store accepted it, by the store's clock: milliseconds since 1970, UTC. Order is that of `seq`: a clock
+    /// may be set back.
+    pub at: u64,
     /// The message, encoded once.
     pub message: Message,
 }
@@ -81,6 +84,42 @@ pub struct Slice {
     pub entries: Vec<Entry>,
     /// Whether entries after the position asked for are gone, or may be.
     pub gap: bool,
+}
+
+/// Which entries of a channel to look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// The newest.
+    Newest,
+    /// The oldest that are kept.
+    Oldest,
+    /// The newest of those before a position.
+    Before(Position),
+    /// The oldest of those after a position.
+    After(Position),
+}
+
+/// Entries looked up in a channel, and where they stand in it.
+#[derive(Debug, Clone)]
+pub struct Excerpt {
+    /// The log's life; all zeros where the channel has never been.
+    pub epoch: Epoch,
+    /// In order, without a hole.
+    pub entries: Vec<Entry>,
+    /// The seq of the oldest entry that is kept; one more than `newest` where none is.
+    pub oldest: u64,
+    /// The seq of the newest entry, kept or not.
+    pub newest: u64,
+    /// Whether entries next to the position asked for are gone, or may be. Then none are told.
+    pub gap: bool,
+}
+
+impl Excerpt {
+    /// Of a channel that has never been, as far as the store knows.
+    pub(super) fn of_nothing(span: Span) -> Self {
+        let gap = matches!(span, Span::Before(_) | Span::After(_));
+        Self { epoch: Epoch(0), entries: Vec::new(), oldest: 1, newest: 0, gap }
+    }
 }
 
 /// How much of a channel is kept: what is older than any of the three limits goes.

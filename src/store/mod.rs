@@ -19,7 +19,8 @@ use async_trait::async_trait;
 
 pub use self::redis::{InvalidAuthorities, InvalidStoreUrl, RedisStore, RedisStoreBuilder};
 pub use channel::{
-    Batch, Entry, Epoch, InvalidPosition, Position, Publish, PublishError, Published, Retention, Slice,
+    Batch, Entry, Epoch, Excerpt, InvalidPosition, Position, Publish, PublishError, Published, Retention, Slice,
+    Span,
 };
 pub use memory::MemoryStore;
 pub use session::{
@@ -51,6 +52,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Entries after a position, at least one where there is one, then at most `bytes` of them.
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError>;
+
+    /// Entries of a channel, at most `most` of them; of those at least the one next to where `span` begins, then at most
+    /// `bytes`. Costs the same wherever that is. The channel is left as it is, and not kept any longer for it.
+    async fn excerpt(
+        &self,
+        channel: &ChannelName,
+        span: Span,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Excerpt, StoreError>;
 
     /// The positions of the newest entries, in the order asked.
     async fn heads(&self, channels: &[ChannelName]) -> Result<Vec<Position>, StoreError>;

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Feed, Gone, Hold, Inbox, Kept, Own, Pending,
-    Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
-    SubscribeError, Turn,
+    Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own,
+    Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store,
+    StoreError, SubscribeError, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId};
 use tokio::sync::watch;
@@ -263,6 +263,17 @@ impl Store for Way {
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {
         let (base, channel) = (Arc::clone(&self.base), channel.clone());
         self.give_up("read", async move { base.read(&channel, after, bytes).await }).await?
+    }
+
+    async fn excerpt(
+        &self,
+        channel: &ChannelName,
+        span: Span,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Excerpt, StoreError> {
+        let (base, channel) = (Arc::clone(&self.base), channel.clone());
+        self.give_up("look up", async move { base.excerpt(&channel, span, most, bytes).await }).await?
     }
 
     async fn heads(&self, channels: &[ChannelName]) -> Result<Vec<Position>, StoreError> {

@@ -3,6 +3,7 @@
 
 mod apps;
 mod bad_input;
+mod history;
 mod messages;
 #[path = "../support/redis.rs"]
 mod redis;
@@ -54,6 +55,13 @@ everywhere! {
         a_handler_is_found_by_its_pattern_and_sees_who_sent_what
         a_handler_may_refuse_and_its_panic_ends_one_session
         a_transaction_reaches_the_application_when_it_is_committed;
+    history:
+        history_says_who_sent_what_and_when
+        pages_of_history_lead_both_ways
+        pages_read_while_messages_arrive_show_each_once_and_in_order
+        history_that_goes_while_it_is_paged_is_told
+        cursors_that_are_none_of_the_destination_are_refused
+        what_was_meant_for_one_session_is_in_no_history;
     users:
         a_user_is_reached_in_all_sessions_and_nobody_else_is
         a_client_without_a_user_has_destinations_of_its_own

@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use sockhop::server::{Drain, Limits, Server};
 use sockhop::stomp::{Broker, Stomp};
-use sockhop::store::{MemoryStore, RedisStore, Store};
+use sockhop::store::{MemoryStore, RedisStore, Retention, Store};
 use sockhop::{Node, Service, ServiceBuilder};
 use sockhop_stomp::{Command, Decoder, Frame, Incoming, Version};
 use tokio::net::TcpStream;
@@ -44,6 +44,11 @@ pub(crate) enum Place {
 
 impl World {
     pub(crate) async fn new(place: Place, stomp: impl Fn() -> ServiceBuilder) -> Self {
+        Self::keeping(place, Retention::default(), stomp).await
+    }
+
+    /// A world whose channels keep so much.
+    pub(crate) async fn keeping(place: Place, keep: Retention, stomp: impl Fn() -> ServiceBuilder) -> Self {
         let mut redis = None;
         let stores: Vec<Arc<dyn Store>> = match place {
             Place::MemorySocket => vec![Arc::new(MemoryStore::new())],
@@ -62,7 +67,8 @@ impl World {
                 stores
             }
         };
-        let nodes: Vec<_> = stores.into_iter().map(|store| Node::builder().store(store).build()).collect();
+        let nodes: Vec<_> =
+            stores.into_iter().map(|store| Node::builder().store(store).retention(keep).build()).collect();
         let services = nodes.iter().map(|node| stomp().build(node)).collect();
         Self { nodes, services, place, clients: AtomicUsize::new(0), _redis: redis }
     }

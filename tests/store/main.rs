@@ -2,6 +2,7 @@
 
 mod channels;
 mod feeds;
+mod pages;
 mod processes;
 mod property;
 #[path = "../support/redis.rs"]
@@ -56,6 +57,14 @@ contract! {
         what_a_call_keeps_is_there_for_the_next_call_and_for_receivers
         a_call_that_is_over_keeps_nothing
         a_tail_lies_before_the_newest_entries_that_there_are;
+    pages:
+        pages_lead_both_ways_through_all_that_is_kept
+        a_page_is_bounded_but_has_at_least_one_entry
+        pages_show_each_entry_once_while_entries_arrive
+        a_page_next_to_what_is_not_kept_any_more_is_told
+        a_page_of_another_life_or_of_the_future_is_told
+        a_channel_that_has_never_been_has_an_empty_page_and_stays_unknown
+        entries_know_when_they_were_accepted;
     resume:
         a_later_attempt_takes_over_and_gets_all_that_is_not_confirmed
         what_was_handed_after_a_ping_is_not_confirmed_by_its_pong

@@ -82,7 +82,23 @@ impl Message {
     /// ```
     #[must_use]
     pub fn joined(before: &str, middle: &Self, after: &str) -> Self {
-        let middle = &middle.quoted()[1..];
+        Self::joined_behind(before, middle, 0, after)
+    }
+
+    /// As [`joined`](Self::joined), but of `middle` only what is behind so many of its lines. Lines end with `\n`.
+    ///
+    /// ```
+    /// use sockhop_transports::Message;
+    ///
+    /// let joined = Message::joined_behind("<", &Message::new("a\\n\nb"), 1, ">");
+    /// assert_eq!(joined, Message::new("<b>"));
+    /// ```
+    #[must_use]
+    pub fn joined_behind(before: &str, middle: &Self, lines: usize, after: &str) -> Self {
+        let mut middle = &middle.quoted()[1..];
+        for _ in 0..lines {
+            middle = behind_line(middle);
+        }
         let mut frame = Vec::with_capacity(before.len() + middle.len() + after.len() + 16);
         frame.extend_from_slice(HEAD);
         quote_into(&mut frame, before);
@@ -167,6 +183,18 @@ impl Message {
     fn forms(&self) -> &Forms {
         self.0.forms.get_or_init(Box::default)
     }
+}
+
+/// What is behind the first line of a quoted text, or its closing quote.
+fn behind_line(quoted: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(escape) = quoted[at..].iter().position(|byte| *byte == b'\\') {
+        at += escape + 2;
+        if quoted.get(at - 1) == Some(&b'n') {
+            return &quoted[at..];
+        }
+    }
+    &quoted[quoted.len() - 1..]
 }
 
 impl std::fmt::Debug for Message {

@@ -1,12 +1,13 @@
 //! One channel's log in memory.
 
 use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockhop_transports::Message;
 use tokio::time::Instant;
 
 use crate::id::NodeId;
-use crate::store::{Batch, Entry, Epoch, Position, Publish, Published, Retention, Slice};
+use crate::store::{Batch, Entry, Epoch, Excerpt, Position, Publish, Published, Retention, Slice, Span};
 
 /// A channel: its newest entries, and who follows it.
 pub(super) struct Log {
@@ -25,7 +26,16 @@ pub(super) struct Log {
 
 struct Kept {
     message: Message,
-    at: Instant,
+    /// By which its age is told.
+    since: Instant,
+    /// What the clock on the wall said: milliseconds since 1970.
+    at: u64,
+}
+
+impl Kept {
+    fn entry(&self, seq: u64) -> Entry {
+        Entry { seq, at: self.at, message: self.message.clone() }
+    }
 }
 
 /// How long the head of a log outlives its entries: a cursor that waits longer is told that its epoch is gone.
@@ -84,11 +94,13 @@ impl Log {
             return (published, Vec::new());
         }
         let mut appended = Vec::with_capacity(publish.messages.len());
+        let at = wall_clock();
         for message in publish.messages {
             self.head += 1;
             self.bytes += message.weight();
-            self.entries.push_back(Kept { message: message.clone(), at: now });
-            appended.push(Entry { seq: self.head, message: message.clone() });
+            let kept = Kept { message: message.clone(), since: now, at };
+            appended.push(kept.entry(self.head));
+            self.entries.push_back(kept);
         }
         self.trim(now);
         let published = Published { last: self.head(), count: appended.len() as u64 };
@@ -112,7 +124,7 @@ impl Log {
     }
 
     pub(super) fn read(&self, after: Position, bytes: usize) -> Slice {
-        let first = self.head - self.entries.len() as u64 + 1;
+        let first = self.oldest();
         let gap = after.epoch != self.epoch || after.seq + 1 < first || after.seq > self.head;
         let mut entries = Vec::new();
         if !gap {
@@ -123,10 +135,40 @@ impl Log {
                     break;
                 }
                 left = left.saturating_sub(kept.message.weight());
-                entries.push(Entry { seq: first + index as u64, message: kept.message.clone() });
+                entries.push(kept.entry(first + index as u64));
             }
         }
         Slice { epoch: self.epoch, entries, gap }
+    }
+
+    /// The seq of the oldest entry that is kept; one more than the head where none is.
+    fn oldest(&self) -> u64 {
+        self.head - self.entries.len() as u64 + 1
+    }
+
+    pub(super) fn excerpt(&self, span: Span, most: usize, bytes: usize) -> Excerpt {
+        let (oldest, newest) = (self.oldest(), self.head);
+        let is_foreign = |position: Position| position.epoch != self.epoch;
+        let gap = match span {
+            Span::Newest | Span::Oldest => false,
+            Span::After(after) => is_foreign(after) || after.seq > newest || after.seq + 1 < oldest,
+            Span::Before(before) => {
+                is_foreign(before) || before.seq > newest + 1 || before.seq > 1 && before.seq <= oldest
+            }
+        };
+        let kept = |seq: u64| self.entries.get((seq - oldest) as usize).map(|kept| kept.entry(seq));
+        let entries = match span {
+            _ if gap => Vec::new(),
+            Span::Oldest => within((oldest..=newest).filter_map(kept), most, bytes),
+            Span::After(after) => within((after.seq + 1..=newest).filter_map(kept), most, bytes),
+            Span::Newest | Span::Before(_) => {
+                let end = if let Span::Before(before) = span { before.seq } else { newest + 1 };
+                let mut entries = within((oldest..end).rev().filter_map(kept), most, bytes);
+                entries.reverse();
+                entries
+            }
+        };
+        Excerpt { epoch: self.epoch, entries, oldest, newest, gap }
     }
 
     /// The place behind which the newest entries are, `most` of them or all that are kept.
@@ -139,7 +181,7 @@ impl Log {
         while let Some(oldest) = self.entries.front() {
             let over = self.entries.len() > self.retention.entries
                 || self.bytes > self.retention.bytes && self.entries.len() > 1
-                || now.duration_since(oldest.at) > self.retention.age;
+                || now.duration_since(oldest.since) > self.retention.age;
             if !over {
                 break;
             }
@@ -157,4 +199,19 @@ impl Log {
     pub(super) fn touch(&mut self, now: Instant) {
         self.used = now;
     }
+}
+
+/// As many entries as are wanted, of so many bytes unless the first has more.
+fn within(entries: impl Iterator<Item = Entry>, most: usize, bytes: usize) -> Vec<Entry> {
+    let mut taken = 0;
+    let fits = move |entry: &Entry| {
+        let first = taken == 0;
+        taken += entry.message.weight();
+        first || taken <= bytes
+    };
+    entries.take(most).take_while(fits).collect()
+}
+
+fn wall_clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

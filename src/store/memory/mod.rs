@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Attach, Attached, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept, Own,
-    Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError,
-    SubscribeError, Turn, given_up_on, shard_of,
+    Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept,
+    Own, Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store,
+    StoreError, SubscribeError, Turn, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -280,6 +280,17 @@ impl Store for MemoryStore {
         let mut log = lock(&log);
         log.touch(Instant::now());
         Ok(log.read(after, bytes))
+    }
+
+    async fn excerpt(
+        &self,
+        channel: &ChannelName,
+        span: Span,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Excerpt, StoreError> {
+        let log = lock(&self.channels).get(channel).map(Arc::clone);
+        Ok(log.map_or_else(|| Excerpt::of_nothing(span), |log| lock(&log).excerpt(span, most, bytes)))
     }
 
     async fn heads(&self, channels: &[ChannelName]) -> Result<Vec<Position>, StoreError> {

@@ -32,14 +32,15 @@ fn decode_bytes(mut element: Bytes) -> Option<Vec<Entry>> {
     }
     let first = element.get_uint(6);
     let count = element.get_u32() as usize;
-    element.advance(10);
+    let at = element.get_uint(6);
+    element.advance(4);
     let mut entries = Vec::with_capacity(count.min(element.len() / 4));
     for seq in first..first + count as u64 {
         let length = if element.len() >= 4 { element.get_u32() as usize } else { return None };
         if length > element.len() {
             return None;
         }
-        entries.push(Entry { seq, message: Message::from_frame(element.split_to(length))? });
+        entries.push(Entry { seq, at, message: Message::from_frame(element.split_to(length))? });
     }
     element.is_empty().then_some(entries)
 }
@@ -62,7 +63,7 @@ mod tests {
         let (entries, weight) = encode(messages.iter());
         let mut element = first.to_be_bytes()[2..].to_vec();
         element.extend((messages.len() as u32).to_be_bytes());
-        element.extend([0; 6]);
+        element.extend(&1_700_000_000_123u64.to_be_bytes()[2..]);
         element.extend((weight as u32).to_be_bytes());
         element.extend(entries);
         element
@@ -73,7 +74,7 @@ mod tests {
         let messages = [Message::new("a"), Message::new("\"ü\"")];
         let entries = decode(element(7, &messages)).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [7, 8]);
-        assert_eq!(entries[1].message, messages[1]);
+        assert_eq!((&entries[1].message, entries[1].at), (&messages[1], 1_700_000_000_123));
     }
 
     #[test]

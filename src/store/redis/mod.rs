@@ -7,6 +7,7 @@
 mod calls;
 mod channels;
 mod entries;
+mod excerpts;
 mod keys;
 mod lean;
 mod link;
@@ -44,8 +45,9 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Attach, Attached, Begin, Begun, Due, Ended, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position, Publish,
-    PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Store, StoreError, SubscribeError, Turn,
+    Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position,
+    Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store, StoreError,
+    SubscribeError, Turn,
 };
 use crate::id::{ChannelName, NodeId};
 
@@ -397,6 +399,16 @@ impl Store for RedisStore {
 
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {
         self.inner.read(channel, after, bytes).await
+    }
+
+    async fn excerpt(
+        &self,
+        channel: &ChannelName,
+        span: Span,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Excerpt, StoreError> {
+        self.inner.excerpt(channel, span, most, bytes).await
     }
 
     async fn heads(&self, channels: &[ChannelName]) -> Result<Vec<Position>, StoreError> {

@@ -51,6 +51,7 @@ scripts! {
     SWEEP: "sweep" on "session" = " flags=allow-oom" + "session" "sweep";
     PUBLISH: "publish" on "channel" = "" + "channel" "publish";
     READ: "read" on "channel" = " flags=no-writes" + "channel" "read";
+    EXCERPT: "look up" on "channel" = " flags=no-writes" + "channel" "excerpt";
     TAIL: "tail" on "channel" = " flags=allow-oom" + "channel" "tail";
     HEAD: "head" on "channel" = " flags=allow-oom" + "channel" "head";
     RENEW: "renew" on "node" = " flags=allow-oom" + "renew";
