@@ -67,7 +67,7 @@ pub use node::{DrainReport, Node, NodeBuilder};
 pub use request::RequestInfo;
 pub use retention::{ChannelPattern, InvalidChannelPattern};
 pub use service::{Service, ServiceBuilder};
-pub use session::{AttributeError, SendError, Session};
+pub use session::{AnchorError, AttributeError, SendError, Session};
 pub use sockhop_transports::{
     Body, CloseReason, InvalidCloseReason, Message, Origins, RemoteAddr, Transport, Unwritten,
 };

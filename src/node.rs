@@ -47,7 +47,7 @@ pub(crate) struct NodeInner {
     retentions: Retentions,
     /// What every channel keeps at least.
     pub(crate) least_retention: Retention,
-    /// Sessions that live here alone: those of WebSockets.
+    /// Sessions that live here alone: those of WebSockets that are not anchored.
     sockets: AtomicUsize,
     /// Counts the sessions of WebSockets.
     lives: AtomicU64,
@@ -168,7 +168,7 @@ impl Node {
         self.inner.id
     }
 
-    /// Sessions that are not over: of WebSockets, those here; of others, those that this node looks after. Over all
+    /// Sessions that are not over: of WebSockets, those here that are not anchored; of others, those that this node looks after. Over all
     /// nodes of a cluster this sums up to the sessions that there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -338,6 +338,11 @@ impl NodeInner {
     /// Counts a WebSocket's session that is gone.
     pub(crate) fn socket_gone(&self) {
         self.sockets.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the node's work is to end, within some time.
+    pub(crate) async fn is_stopping_within(&self, time: Duration) -> bool {
+        self.stop.is_cancelled() || tokio::time::timeout(time, self.stop.cancelled()).await.is_ok()
     }
 
     /// A number that no other WebSocket's session of this node has.

@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Response,
     /// A WebSocket, whose session outlives it.
     Socket,
+    /// A WebSocket, whose session is in memory and anchored in the store.
+    Anchored,
 }
 
 /// One receiver of a session in the store.

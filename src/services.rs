@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::store::{PublishError, SubscribeError};
-use crate::{AttributeError, ChannelName, CloseReason, Handler, Node, SendError, Session};
+use crate::{AnchorError, AttributeError, ChannelName, CloseReason, Handler, Node, SendError, Session};
 
 /// Sends each message back.
 ///
@@ -112,6 +112,7 @@ impl Handler for Amplify {
 /// | --- | --- |
 /// | `publish TEXT` | `accepted STAMP TEXT`, `refused STAMP TEXT` or `unknown STAMP TEXT`, when `published STAMP TEXT` was published to all sessions |
 /// | `wait MS TEXT` | `begun STAMP TEXT` at once, and `told STAMP TEXT` after the milliseconds, 10 s at most |
+/// | `anchor` | `told STAMP anchor`; the session, if it is a WebSocket's, is [anchored](Session::anchor) |
 /// | `name NAME` | `told STAMP name NAME`; from then on the session's end is published as `left STAMP NAME CODE` |
 /// | any other | `told STAMP TEXT` |
 ///
@@ -149,6 +150,16 @@ impl Ledger {
             match session.send(format!("{text} #{attempt}")).await {
                 Err(SendError::Store(_)) => tokio::time::sleep(PAUSE).await,
                 Ok(()) | Err(SendError::Over | SendError::TooSlow) => return,
+            }
+        }
+        give_up(session).await;
+    }
+
+    async fn anchor(&self, session: &Session) {
+        for _ in 1..=ATTEMPTS {
+            match session.anchor().await {
+                Err(AnchorError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                Ok(()) | Err(AnchorError::Over) => return,
             }
         }
         give_up(session).await;
@@ -199,6 +210,10 @@ impl Handler for Ledger {
             Some(("publish", text)) => (self.publish(format!("published {stamp} {text}")).await, text),
             Some(("name", name)) => {
                 self.remember(session, name).await;
+                ("told", &*message)
+            }
+            None if message == "anchor" => {
+                self.anchor(session).await;
                 ("told", &*message)
             }
             Some(("wait", order)) => {

@@ -29,7 +29,10 @@ pub(crate) struct Presence {
 
 impl Presence {
     pub(crate) fn enter(node: &Arc<NodeInner>, key: SessionKey, kind: Kind) -> Self {
-        let mailbox = Arc::new(Mailbox::default());
+        Self::of(node, key, kind, Arc::default())
+    }
+
+    pub(super) fn of(node: &Arc<NodeInner>, key: SessionKey, kind: Kind, mailbox: Arc<Mailbox>) -> Self {
         let ticket = node.registry.enter(key, &mailbox, kind);
         Self { node: Arc::clone(node), key, ticket, mailbox }
     }

@@ -1,6 +1,7 @@
 //! Sessions as the application sees them, and how its handler is called for them.
 
 mod again;
+mod anchor;
 mod any;
 mod attach;
 mod calls;
@@ -96,6 +97,18 @@ pub enum SendError {
     /// More waits for the client than the service allows; the session is over now.
     #[error("the client is too slow, the session is over")]
     TooSlow,
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A session could not be anchored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnchorError {
+    /// The session is over.
+    #[error("the session is over")]
+    Over,
     /// The store cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -297,6 +310,29 @@ impl Session {
         self.change_attribute(name, Some(value.into())).await
     }
 
+    /// Has the store know of the session, if it does not yet: that of a WebSocket lives in the memory of its node alone.
+    /// From then on its `on_close` is run elsewhere should its node die, with the attributes that it had; its attributes
+    /// are in the store before [`set_attribute`](Self::set_attribute) resolves; and other nodes can close it. What it
+    /// sends and gets goes its way as before. Anchoring a session again, or one that is in the store, does nothing.
+    ///
+    /// # Errors
+    /// See [`AnchorError`].
+    ///
+    /// ```
+    /// # async fn join(session: &sockhop::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// // Whoever runs `on_close`, on whatever node, finds the room.
+    /// session.anchor().await?;
+    /// session.set_attribute("room", "lobby").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn anchor(&self) -> Result<(), AnchorError> {
+        match &self.0.place {
+            Place::Here(local) => local.anchor(self).await,
+            Place::Store(_) => Ok(()),
+        }
+    }
+
     /// Removes an attribute.
     ///
     /// # Errors
@@ -318,21 +354,34 @@ impl Session {
                 return Err(AttributeError::TooLarge(size));
             }
         }
-        match &self.0.place {
+        self.write_attribute(name, value).await
+    }
+
+    /// Sets an attribute, or removes it, which is in the store, if the session is, before this resolves. Not counted
+    /// among the application's attributes.
+    pub(crate) async fn write_attribute(&self, name: &str, value: Option<String>) -> Result<(), AttributeError> {
+        let _writing = match &self.0.place {
             Place::Here(local) if local.mailbox().is_closed() => return Err(AttributeError::Over),
-            Place::Here(_) => {}
-            Place::Store(_) => match self.0.node.store.set_attribute(self.0.session, name, value.clone()).await {
-                Ok(()) => {}
-                Err(Gone::Over | Gone::Fenced) => return Err(AttributeError::Over),
-                Err(Gone::Store(error)) => return Err(error.into()),
-            },
-        }
+            Place::Here(local) => Some(local.write_attribute(self, name, value.as_deref()).await?),
+            Place::Store(_) => {
+                self.store_attribute(name, value.clone()).await?;
+                None
+            }
+        };
         let mut attributes = self.attributes();
         match value {
             Some(value) => attributes.insert(name.to_owned(), value),
             None => attributes.remove(name),
         };
         Ok(())
+    }
+
+    async fn store_attribute(&self, name: &str, value: Option<String>) -> Result<(), AttributeError> {
+        match self.0.node.store.set_attribute(self.0.session, name, value).await {
+            Ok(()) => Ok(()),
+            Err(Gone::Over | Gone::Fenced) => Err(AttributeError::Over),
+            Err(Gone::Store(error)) => Err(error.into()),
+        }
     }
 
     /// All attributes, as [`attribute`](Self::attribute) gives each.

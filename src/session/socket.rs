@@ -1,14 +1,16 @@
 //! Sessions of WebSockets: the connection is the session, so they live in memory alone.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::{CloseReason, Frame, Message, Messages, Next, Room, Socket, SocketEnd, Texts};
+use sockhop_transports::{CloseReason, Fenced, Frame, Message, Messages, Next, Room, Socket, SocketEnd, Texts};
 use tokio::time::Instant;
 
+use super::anchor::{Anchoring, Runs, Watch};
 use super::clock::{Clock, Due, beat};
 use super::reader::{Missed, Reader};
 use super::{Place, SendError, Session, closed};
@@ -26,6 +28,10 @@ pub(super) struct Local {
     rate: Mutex<Option<(Instant, u32)>>,
     /// What the receiver has to keep to, and the client.
     terms: Mutex<Option<Box<LocalTerms>>>,
+    /// What the store knows of it; most are never anchored.
+    pub(super) anchoring: OnceLock<Box<Anchoring>>,
+    /// Whether the node counts it among the sessions that are in memory alone.
+    counted: AtomicBool,
 }
 
 struct LocalTerms {
@@ -39,6 +45,17 @@ struct LocalTerms {
 impl Local {
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
+    }
+
+    pub(super) fn anchoring(&self) -> &Anchoring {
+        self.anchoring.get_or_init(Box::default)
+    }
+
+    /// Not among the sessions any more that are in memory alone.
+    pub(super) fn uncount(&self, node: &NodeInner) {
+        if self.counted.swap(false, Ordering::Relaxed) {
+            node.socket_gone();
+        }
     }
 
     pub(super) fn send(&self, messages: impl IntoIterator<Item = Message>, limit: usize) -> Result<(), SendError> {
@@ -108,6 +125,7 @@ pub(crate) struct LocalSocket {
     session: Session,
     reader: Reader,
     clock: Clock,
+    watch: Watch,
     /// The socket's place in the registry.
     present: usize,
     life: Life,
@@ -142,11 +160,13 @@ impl LocalSocket {
             generations: tokio::sync::Mutex::default(),
             rate: Mutex::new(None),
             terms: Mutex::default(),
+            anchoring: OnceLock::new(),
+            counted: AtomicBool::new(true),
         };
         let reader = Reader::new(Arc::clone(&node), mailbox, service.render.clone());
         let place = Place::Here(local);
         let session = Session::new(node, service, Arc::new(origin), session, place, BTreeMap::new());
-        Self { session, reader, clock: Clock::default(), present, life: Life::Opening }
+        Self { session, reader, clock: Clock::default(), watch: Watch::default(), present, life: Life::Opening }
     }
 
     fn local(&self) -> &Local {
@@ -158,6 +178,14 @@ impl LocalSocket {
 }
 
 impl LocalSocket {
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Result<(), Fenced> {
+        let Session(session) = &self.session;
+        match &session.place {
+            Place::Here(local) => self.watch.poll(cx, local, &session.node, session.session),
+            Place::Store(_) => Ok(()),
+        }
+    }
+
     fn poll_clock(&mut self, cx: &mut Context<'_>, room: Room) -> Poll<Next> {
         let (terms, patience, heard) = match &*self.local().terms() {
             Some(terms) => (terms.terms, terms.patience, terms.heard),
@@ -179,6 +207,9 @@ impl Socket for LocalSocket {
         if self.life == Life::Opening {
             self.life = Life::Open;
             return Poll::Ready(Next::Frame(Frame::Open));
+        }
+        if self.poll_watch(cx) == Err(Fenced) {
+            return Poll::Ready(Next::Fenced);
         }
         let mut messages = Messages::new();
         let into = (room == Room::Free).then_some(&mut messages);
@@ -222,7 +253,11 @@ impl Socket for LocalSocket {
         // Closed before, for its own reason, unless the connection came to its end first.
         self.local().mailbox.close(reason.clone());
         let reason = self.local().mailbox.end_reason().unwrap_or(reason);
+        let Runs::Here { reason, anchored } = self.local().end_anchor(&self.session, reason).await else { return };
         closed(&self.session, &reason).await;
+        if anchored && let Err(error) = self.session.0.node.store.closed(self.session.identity()).await {
+            tracing::warn!(%error, "could not write down that a session's end was handled");
+        }
     }
 }
 
@@ -233,7 +268,8 @@ impl Drop for LocalSocket {
         Hub::unfollow_all(mailbox);
         let node = &self.session.0.node;
         node.registry.leave_socket(self.present);
-        node.socket_gone();
+        self.local().uncount(node);
+        self.local().drop_anchor();
         if self.life != Life::Ended {
             // Its upgrade never came: the handler, which was not told of the session, need not hear of its end.
             node.metrics.closed(&CloseReason::INTERRUPTED);

@@ -24,9 +24,9 @@ pub use channel::{
 };
 pub use memory::MemoryStore;
 pub use session::{
-    Again, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent, Kept,
-    Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms,
-    Turn,
+    Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent,
+    Kept, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover,
+    Terms, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -76,6 +76,14 @@ pub trait Store: Send + Sync + 'static {
     /// Takes hold of a session, or says who holds it.
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError>;
 
+    /// Writes down a session that lives in the memory of its node, so that others learn of it: they can close it, and
+    /// run its `on_close` should the node die. The record is held by that node; the end of its connection is told by
+    /// [`quit`](Self::quit), which hands the `on_close` to the node. Again, if the answer was lost.
+    ///
+    /// # Errors
+    /// Over, if it was closed, or its node taken for dead, since it was written down first.
+    async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone>;
+
     /// What a session's own log, subscriptions and state hold for its receiver, after what `own` says it was handed.
     async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone>;
 
@@ -85,7 +93,8 @@ pub trait Store: Send + Sync + 'static {
     /// Commits what was handed to the transport and lets the session go. Releasing twice is no error.
     async fn release(&self, hold: Hold, sent: Sent) -> Result<(), Gone>;
 
-    /// Lets a session go as if nothing had been handed to its receiver, of which its client may know nothing.
+    /// Lets a session go as if nothing had been handed to its receiver, of which its client may know nothing. An
+    /// [`anchor`](Self::anchor), whose session is not there, is forgotten.
     async fn disown(&self, hold: Hold) -> Result<(), Gone>;
 
     /// The client's connection was lost while it was attached: the session is over, unless it can be resumed. One that

@@ -104,6 +104,35 @@ impl std::fmt::Debug for Attach<'_> {
     }
 }
 
+/// A session in memory that is to be known in the store.
+#[derive(Debug)]
+pub struct Anchor<'a> {
+    /// The session, under a key that no client's id leads to.
+    pub session: SessionRef,
+    /// Where it lives.
+    pub node: NodeId,
+    /// How it began.
+    pub origin: &'a Arc<Origin>,
+    /// Its attributes.
+    pub attributes: &'a BTreeMap<String, String>,
+}
+
+impl Anchor<'_> {
+    /// The hold that its node has of it.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        Hold::of_anchor(self.session)
+    }
+}
+
+impl Hold {
+    /// The hold that the node of an anchored session has of it: its one attachment.
+    #[must_use]
+    pub fn of_anchor(session: SessionRef) -> Self {
+        Self { session, attachment: 1 }
+    }
+}
+
 /// Which holder an attach may take a session from, beside one of the same request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takeover {

@@ -23,7 +23,7 @@ async fn quiet(redis: &Redis) -> Member {
 }
 
 /// What a node does for itself: it looks for sessions whose time has come.
-const SWEEP: [&str; 3] = ["zrange", "zrangebyscore", "zcard"];
+const SWEEP: [&str; 4] = ["zrange", "zrangebyscore", "zcard", "srandmember"];
 /// What the tests ask.
 const OWN: [&str; 3] = ["info", "config|resetstat", "client|list"];
 
@@ -53,6 +53,8 @@ fn commands(redis: &Redis) -> HashMap<String, u64> {
         "time",
         "spublish",
         "zscore",
+        "sadd",
+        "srem",
         "zremrangebyscore",
     ];
     let calls = redis.calls();

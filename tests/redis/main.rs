@@ -1,5 +1,6 @@
 //! The store on Redis against real servers: what it does when they misbehave, and what it costs them.
 
+mod anchors;
 mod costs;
 mod faults;
 mod foreign;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own,
+    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own,
     Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store,
     StoreError, SubscribeError, Turn,
 };
@@ -334,6 +334,14 @@ impl Store for Way {
         let attached = answer.await.expect("commands do not panic");
         self.running().await;
         attached
+    }
+
+    async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone> {
+        let Anchor { session, node, origin, attributes } = anchor;
+        let (base, origin, attributes) = (Arc::clone(&self.base), Arc::clone(origin), attributes.clone());
+        let command =
+            async move { base.anchor(Anchor { session, node, origin: &origin, attributes: &attributes }).await };
+        self.give_up("anchor", command).await?
     }
 
     async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone> {

@@ -1,5 +1,6 @@
 //! What every store must do, run against each of them.
 
+mod anchors;
 mod channels;
 mod feeds;
 mod pages;
@@ -40,6 +41,12 @@ macro_rules! contract {
 }
 
 contract! {
+    anchors:
+        the_end_of_an_anchored_session_is_given_to_its_own_node
+        who_closes_an_anchored_session_leaves_its_end_to_its_node
+        the_end_of_an_anchored_session_whose_node_is_gone_is_given_once_to_another
+        an_anchor_whose_session_is_nowhere_goes_without_an_end
+        anchored_sessions_are_counted;
     channels:
         positions_rise_by_one_from_one
         entries_after_a_position_are_read_in_order

@@ -55,8 +55,8 @@ pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) store: Arc<dyn Store>,
     inbox: Arc<Heard>,
-    delay: Duration,
-    moment: Duration,
+    pub(crate) delay: Duration,
+    pub(crate) moment: Duration,
 }
 
 #[derive(Default)]
@@ -241,7 +241,7 @@ pub(crate) async fn publish_to(store: &Arc<dyn Store>, channel: &ChannelName, me
     store.publish(publish).await.unwrap().last
 }
 
-fn origin(disconnect_delay: Duration) -> Origin {
+pub(crate) fn origin(disconnect_delay: Duration) -> Origin {
     let (head, ()) = http::Request::builder().uri("/test/0/x/xhr?a=b").body(()).unwrap().into_parts();
     let request = RequestInfo::from_parts(sockhop::Transport::Xhr, "/test", &head, None);
     Origin { service: "/test".into(), request, disconnect_delay }

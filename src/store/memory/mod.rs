@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, First, Gone, Hold, Holder, Inbox, Intent, Kept,
-    Own, Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store,
-    StoreError, SubscribeError, Turn, given_up_on, shard_of,
+    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, First, Gone, Hold, Holder, Inbox, Intent,
+    Kept, Own, Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span,
+    Store, StoreError, SubscribeError, Turn, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -79,7 +79,10 @@ impl Shard {
     fn find(&mut self, session: SessionRef) -> Result<&mut Record, Gone> {
         match self.records.get_mut(&session.key) {
             Some(record) if record.session == session => Ok(record),
-            _ => self.ending.get_mut(&session.life).map(Box::as_mut).ok_or(Gone::Over),
+            _ => {
+                let ending = self.ending.get_mut(&session.life).map(Box::as_mut);
+                ending.filter(|record| record.session == session).ok_or(Gone::Over)
+            }
         }
     }
 
@@ -227,6 +230,8 @@ impl Store for MemoryStore {
                 let holders: Vec<_> = lock(shard)
                     .records
                     .values_mut()
+                    // Sockets are closed one after the other.
+                    .filter(|record| !record.is_anchor())
                     .map(|record| {
                         ended.extend(record.end(reason.clone()));
                         record.holder()
@@ -356,6 +361,15 @@ impl Store for MemoryStore {
         }
     }
 
+    async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone> {
+        let mut shard = self.shard(anchor.session.key);
+        match shard.records.entry(anchor.session.key) {
+            MapEntry::Vacant(vacant) => _ = vacant.insert(Box::new(Record::anchor(&anchor, &self.open))),
+            MapEntry::Occupied(mut known) => known.get_mut().anchor_again(&anchor)?,
+        }
+        Ok(())
+    }
+
     async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone> {
         self.shard(hold.session.key).find(hold.session)?.pending(hold, own)
     }
@@ -373,7 +387,12 @@ impl Store for MemoryStore {
 
     async fn disown(&self, hold: Hold) -> Result<(), Gone> {
         let mut shard = self.shard(hold.session.key);
-        shard.find(hold.session)?.disown(hold, Instant::now())?;
+        let record = shard.find(hold.session)?;
+        record.disown(hold, Instant::now())?;
+        if record.is_anchor() {
+            shard.remove(hold.session.key);
+            return Ok(());
+        }
         self.start_timer(&mut shard, hold.session.key);
         Ok(())
     }

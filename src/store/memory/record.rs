@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::id::{NodeId, RequestId};
 use crate::store::{
-    Again, Attach, Begin, Ended, Feed, Gone, Hold, Holder, Kept, Opening, Origin, Own, Pending, Position, Push,
-    Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
+    Again, Anchor, Attach, Begin, Ended, Feed, First, Gone, Hold, Holder, Kept, Opening, Origin, Own, Pending,
+    Position, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
 };
 
 /// How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
@@ -62,6 +62,8 @@ pub(super) struct Record {
     done: VecDeque<RequestId>,
     running: Option<RequestId>,
     rate: Rate,
+    /// The session lives in the memory of the node that holds it.
+    anchor: bool,
     /// Whether an entry in the shard's timers stands for this session.
     pub(super) timed: bool,
     /// How many sessions of the store are open.
@@ -244,8 +246,43 @@ impl Record {
             done: VecDeque::new(),
             running: None,
             rate: Rate::default(),
+            anchor: false,
             timed: false,
         }
+    }
+
+    /// A session that lives in the memory of its node.
+    pub(super) fn anchor(anchor: &Anchor<'_>, open: &Arc<AtomicUsize>) -> Self {
+        let attach = Attach {
+            key: anchor.session.key,
+            node: anchor.node,
+            request: None,
+            takeover: Takeover::Never,
+            first: First::Held,
+            attempt: None,
+            create: &|| None,
+        };
+        Self {
+            anchor: true,
+            attributes: anchor.attributes.clone(),
+            calls: Calls::Idle,
+            opening: false,
+            ..Self::new(anchor.session, Arc::clone(anchor.origin), &attach, open)
+        }
+    }
+
+    /// The same again, whose answer was lost.
+    pub(super) fn anchor_again(&mut self, anchor: &Anchor<'_>) -> Result<(), Gone> {
+        if self.session != anchor.session || !self.is_open() {
+            return Err(Gone::Over);
+        }
+        self.check(anchor.hold())?;
+        self.attributes.extend(anchor.attributes.clone());
+        Ok(())
+    }
+
+    pub(super) fn is_anchor(&self) -> bool {
+        self.anchor
     }
 
     pub(super) fn hold(&self) -> Hold {
@@ -422,15 +459,35 @@ impl Record {
 
     pub(super) fn disown(&mut self, hold: Hold, now: Instant) -> Result<(), Gone> {
         self.check(hold)?;
+        if self.anchor {
+            let _ = self.end_anchor(CloseReason::INTERRUPTED, now);
+            return Ok(());
+        }
         self.rewind();
         self.detach(now);
         Ok(())
+    }
+
+    /// An anchored session has ended where it was; who gets `Ended` runs the `on_close`.
+    fn end_anchor(&mut self, reason: CloseReason, now: Instant) -> Option<Ended> {
+        self.slot = Slot::Detached { deadline: now };
+        let ended = self.end(reason);
+        if let Phase::Closed { on_close, .. } = &mut self.phase
+            && *on_close == OnClose::Owed
+        {
+            *on_close = OnClose::Given;
+            return self.ended();
+        }
+        ended
     }
 
     /// The node is gone: lets go what it held, and gives up the handler call that it ran. Who gets `Ended` runs the
     /// `on_close`.
     pub(super) fn orphan(&mut self, node: NodeId, now: Instant) -> Option<Ended> {
         if self.holder().is_some_and(|holder| holder.node == node) {
+            if self.anchor {
+                return self.end_anchor(CloseReason::INTERRUPTED, now);
+            }
             self.rewind();
             self.detach(now);
         }
@@ -463,6 +520,9 @@ impl Record {
 
     fn gone(&mut self, hold: Hold, now: Instant, end: Option<CloseReason>) -> Result<Lost, Gone> {
         self.check(hold)?;
+        if self.anchor {
+            return Ok(Lost::Session(self.end_anchor(end.unwrap_or(CloseReason::INTERRUPTED), now)));
+        }
         self.detach(now);
         Ok(match end {
             Some(reason) if self.is_open() => Lost::Session(self.end(reason)),
@@ -499,7 +559,8 @@ impl Record {
             self.subscriptions.clear();
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
-        let idle = matches!(self.calls, Calls::Idle);
+        // An anchored session ends where it is, behind its handler's running call.
+        let idle = matches!(self.calls, Calls::Idle) && !(self.anchor && self.holder().is_some());
         let on_close = if idle { OnClose::Given } else { OnClose::Owed };
         self.phase = Phase::Closed { reason, on_close };
         idle.then(|| self.ended()).flatten()

@@ -129,6 +129,13 @@ impl Keys {
         deadlines
     }
 
+    /// The sessions of a bucket that live in a node's memory.
+    pub(super) fn anchors(&self, bucket: u16, node: NodeId) -> String {
+        let mut anchors = self.deadlines(bucket);
+        anchors.truncate(anchors.len() - "deadlines".len());
+        anchors + &format!("anchors:{node}")
+    }
+
     pub(super) fn bucket_slot(bucket: u16) -> u16 {
         let mut tag = String::with_capacity(5);
         push_tag(&mut tag, bucket);

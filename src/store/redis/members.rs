@@ -41,6 +41,8 @@ pub(super) struct Observed {
     run: Option<[u8; 8]>,
     /// The server's clock at some instant.
     clock: Option<(Instant, u64)>,
+    /// Nodes that were alive, and when they were seen not to be.
+    departed: Vec<(NodeId, Instant)>,
 }
 
 impl Member {
@@ -304,7 +306,15 @@ impl Observed {
         if broken || self.since.is_none() {
             self.since = Some(Instant::now());
         }
+        let gone = self.alive.iter().filter(|node| !alive.contains(node)).map(|node| (*node, Instant::now()));
+        self.departed.extend(gone);
         (self.run, self.clock, self.alive) = (Some(run), Some((Instant::now(), clock)), alive);
+    }
+
+    /// Nodes that were alive a moment ago: what they have left in memory is looked for until others have missed them, too.
+    pub(super) fn departed(&mut self, lease: Duration) -> Vec<NodeId> {
+        self.departed.retain(|(_, at)| at.elapsed() < lease * 2);
+        self.departed.iter().map(|(node, _)| *node).collect()
     }
 
     /// What the server's clock says now, in milliseconds.

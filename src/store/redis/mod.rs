@@ -45,8 +45,8 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own, Pending, Position,
-    Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store, StoreError,
+    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own, Pending,
+    Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store, StoreError,
     SubscribeError, Turn,
 };
 use crate::id::{ChannelName, NodeId};
@@ -458,6 +458,10 @@ impl Store for RedisStore {
 
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {
         self.inner.attach(attach).await
+    }
+
+    async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone> {
+        self.inner.anchor(anchor).await
     }
 
     async fn pending(&self, hold: Hold, own: Own) -> Result<Pending, Gone> {

@@ -34,6 +34,7 @@ macro_rules! scripts {
 // Only what grows a channel is refused by a server that is out of memory: sessions live on.
 scripts! {
     ATTACH: "attach" on "session" = " flags=allow-oom" + "session" "attach";
+    ANCHOR: "anchor" on "session" = " flags=allow-oom" + "session" "anchor";
     PENDING: "look" on "session" = " flags=allow-oom" + "session" "pending";
     RELEASE: "release" on "session" = " flags=allow-oom" + "session" "release";
     COMMIT: "commit" on "session" = " flags=allow-oom" + "session" "commit";

@@ -15,9 +15,9 @@ use super::sweep::Known;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
-    Again, Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept, Opening,
-    Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError, Subscription,
-    Takeover, Terms, Turn, given_up_on, size_of,
+    Again, Anchor, Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept,
+    Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError,
+    Subscription, Takeover, Terms, Turn, given_up_on, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -102,6 +102,27 @@ impl Inner {
             "stale" => Attached::Stale,
             _ => return reply.error(),
         })
+    }
+
+    pub(super) async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone> {
+        self.is_a_member(anchor.node).await?;
+        let keys = self.keys.session(anchor.session.key);
+        let (node, life) = (anchor.node.to_bytes(), anchor.session.life.to_be_bytes());
+        let origin = origin::encode(anchor.origin);
+        let delay = anchor.origin.disconnect_delay.as_millis() as u64;
+        let mut arguments = arguments![keys.member(), &node, &life, &origin[..], delay].to_vec();
+        for (name, value) in anchor.attributes {
+            arguments.extend(arguments![name, value]);
+        }
+        let mut reply = self.session(&script::ANCHOR, &keys, &arguments).await?;
+        match reply.text()?.as_str() {
+            "done" => {
+                self.count_opened(anchor.node);
+                Ok(())
+            }
+            "over" => Err(Gone::Over),
+            _ => reply.error().map_err(Gone::from),
+        }
     }
 
     /// The shorter a session may be away, the closer is looked after sessions.

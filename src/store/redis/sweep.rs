@@ -78,6 +78,39 @@ impl Inner {
         }
     }
 
+    /// Looks at what nodes that are gone have left in memory, in the buckets of a node: no deadline tells of it.
+    async fn sweep_anchors(self: &Arc<Self>, member: &Member) {
+        let departed = self.observed().departed(self.lease);
+        if departed.is_empty() {
+            return;
+        }
+        let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
+        let known = Mutex::new(Known { alive, dead: Vec::new() });
+        let buckets = self.buckets(member.id);
+        let map = self.runner.servers.map();
+        for server in map.servers() {
+            let Some(link) = server.link() else { continue };
+            let is_here = |bucket: &u16| {
+                map.server(Keys::bucket_slot(*bucket)).is_some_and(|owner| Arc::ptr_eq(owner, &server))
+            };
+            let here: Vec<u16> = buckets.iter().copied().filter(is_here).collect();
+            let mut ask = redis::pipe();
+            ask.ignore_errors();
+            for node in &departed {
+                for bucket in &here {
+                    ask.cmd("SRANDMEMBER").arg(self.keys.anchors(*bucket, *node)).arg(MOST);
+                }
+            }
+            let answers = link.send_all(&ask, departed.len() * here.len()).await.unwrap_or_default();
+            let left = here.iter().cycle().zip(answers).flat_map(named);
+            let sweep = |(bucket, name): Named| {
+                let known = &known;
+                async move { self.sweep_session(member, bucket, &name, known).await }
+            };
+            futures_util::stream::iter(left).for_each_concurrent(AT_ONCE, sweep).await;
+        }
+    }
+
     /// Which buckets hold something whose time has come, and how many sessions all of them hold. Notes when each is to
     /// be looked at again: at its earliest deadline, and before a session that is let go now can be past its own.
     async fn look_at(
@@ -134,15 +167,7 @@ impl Inner {
             ask.cmd("ZRANGEBYSCORE").arg(&deadlines).arg("-inf").arg(clock).arg("LIMIT").arg(0).arg(MOST);
         }
         let answers = link.send_all(&ask, buckets.len()).await.unwrap_or_default();
-        let names = |(bucket, answer): (&u16, Value)| {
-            let bucket = *bucket;
-            let names = if let Value::Array(names) = answer { names } else { Vec::new() };
-            names.into_iter().filter_map(move |name| match name {
-                Value::BulkString(name) => Some((bucket, name)),
-                _ => None,
-            })
-        };
-        buckets.iter().zip(answers).flat_map(names).collect()
+        buckets.iter().zip(answers).flat_map(named).collect()
     }
 
     async fn sweep_session(self: &Arc<Self>, member: &Member, bucket: u16, name: &[u8], known: &Mutex<Known>) {
@@ -217,6 +242,7 @@ pub(super) async fn keep_swept(store: Weak<Inner>) {
             let Some(store) = store.upgrade() else { return };
             let count = counted.is_none_or(|at| at.elapsed() >= COUNT);
             for member in store.members().into_iter().filter(|member| member.has_lease()) {
+                store.sweep_anchors(&member).await;
                 store.sweep_buckets(&member, count).await;
                 if count {
                     counted = Some(Instant::now());
@@ -226,6 +252,19 @@ pub(super) async fn keep_swept(store: Weak<Inner>) {
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// What a bucket's answer names.
+fn named((bucket, answer): (&u16, Value)) -> impl Iterator<Item = Named> {
+    let bucket = *bucket;
+    let names = match answer {
+        Value::Array(names) | Value::Set(names) => names,
+        _ => Vec::new(),
+    };
+    names.into_iter().filter_map(move |name| match name {
+        Value::BulkString(name) => Some((bucket, name)),
+        _ => None,
+    })
 }
 
 /// The earliest deadline of a bucket, as `ZRANGE … WITHSCORES` tells it.

@@ -6,6 +6,13 @@ if not r then return 'over' end
 if r[HOLDER] == '' or (token == '' and r[ATTACHMENT] ~= attachment) or (token ~= '' and r[TOKEN] ~= token) then
   return 'fenced'
 end
+if r[OPENING] == ANCHORED then
+  -- Its node has no such session: it was anchored when it had ended already.
+  redis.call('SREM', anchors(r[HOLDER]), member)
+  r[ON_CLOSE] = OVER
+  remove(r, member)
+  return 'done'
+end
 rewind(r)
 detach(r, member)
 save(r, key)

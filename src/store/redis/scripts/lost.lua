@@ -6,6 +6,10 @@ local r, key = find(life)
 if not r then return { 'over' } end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == token then return { 'done', ended(r) } end
 if not is_held(r, attachment) then return { 'fenced' } end
+if r[OPENING] == ANCHORED then
+  if code == 0 then code, text = 1002, 'Connection interrupted' end
+  return { 'done', end_anchored(r, member, code, text, node, token) }
+end
 if r[PHASE] == CLOSED or (r[ATTEMPT] > 0 and code == 0) then
   detach(r, member)
   save(r, key)

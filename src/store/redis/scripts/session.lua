@@ -10,8 +10,12 @@ local OPEN, CLOSED = 0, 1
 local REPLAY_OVER, REPLAY_OPEN, REPLAY_RUNNING, REPLAY_NEW = 0, 1, 2, 4
 -- Whose turn it is to run a closed session's on_close.
 local NOBODY, RUNNING_CALL, GIVEN, OVER = 0, 1, 2, 3
--- Milliseconds between two looks at an attached session, and that keys outlive the last sign of life.
-local CHECK, TTL = 20000, 600000
+-- What of its on_open is left to the store, beside none: to have it run again should its node die; of a session that
+-- lives in its node's memory and has only an anchor here, nothing ever is.
+local UNOPENED, ANCHORED = 1, 2
+-- Milliseconds between two looks at an attached session, at an anchored one, and at one that its node has yet to end; and
+-- that keys outlive the last sign of life.
+local CHECK, ANCHOR_CHECK, CLOSING_CHECK, TTL = 20000, 240000, 5000, 600000
 -- How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
 local MOST_REPEATS, OLD_REQUESTS, DONE_REQUESTS = 32, 3, 4
 -- What a frame costs beside its bytes, as limits count it.
@@ -31,6 +35,12 @@ end
 local function remind(at, member)
   redis.call('ZADD', deadlines(), at, member)
   redis.call('PEXPIRE', deadlines(), 2 * TTL)
+end
+
+-- The anchors in this bucket of the sessions in a node's memory: they are looked for when it dies.
+local function anchors(node)
+  local hex = string.gsub(node, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  return string.sub(KEYS[1], 1, -33) .. 'anchors:' .. hex
 end
 
 -- How a record is packed: its fields in their order, those of any length behind their length.
@@ -171,6 +181,12 @@ local function close(r, code, text, node, token)
     r[ON_CLOSE] = RUNNING_CALL
     return false
   end
+  if r[OPENING] == ANCHORED then
+    -- It ends where it is, behind its handler's running call; should its node not be told, it is soon reminded.
+    r[ON_CLOSE] = RUNNING_CALL
+    remind(now() + CLOSING_CHECK, string.sub(KEYS[1], -32))
+    return false
+  end
   r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, token
   return true
 end
@@ -189,6 +205,16 @@ local function remove(r, member)
   end
   redis.call('UNLINK', KEYS[1], KEYS[1] .. ':own', KEYS[1] .. ':subscriptions', KEYS[1] .. ':origin')
   redis.call('ZREM', deadlines(), member)
+end
+
+-- Ends an anchored session for its own node, or for another where that is dead: what whoever runs the on_close has to know.
+local function end_anchored(r, member, code, text, node, token)
+  redis.call('SREM', anchors(r[HOLDER]), member)
+  if r[PHASE] == OPEN then r[PHASE], r[CODE], r[TEXT] = CLOSED, code, text end
+  r[HOLDER], r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = '', GIVEN, node, token
+  local answer = ended(r)
+  remove(r, member)
+  return answer
 end
 
 local function is_held(r, attachment)

@@ -62,7 +62,7 @@ if ending then
   if r[ON_CLOSE] == RUNNING_CALL then return { 'waiting', r[LIFE], r[RUNNER], r[TURN] } end
   return { 'kept' }
 end
-if r[OPENING] == 1 and r[PHASE] == OPEN and (r[HOLDER] ~= '' or r[DEADLINE] > at) then
+if r[OPENING] == UNOPENED and r[PHASE] == OPEN and (r[HOLDER] ~= '' or r[DEADLINE] > at) then
   -- Its on_open has not run to its end: it died with its node, or was given up, or takes its time.
   again(r[HOLDER] ~= '' and at + 5000 or math.min(r[DEADLINE], at + 5000))
   if r[RUNNER] == '' or r[RUNNER] == node and r[TURN] == token then
@@ -72,10 +72,18 @@ if r[OPENING] == 1 and r[PHASE] == OPEN and (r[HOLDER] ~= '' or r[DEADLINE] > at
   end
   return { 'calling', r[LIFE], r[RUNNER], r[TURN] }
 end
+if r[OPENING] == ANCHORED and not is_alive(r[HOLDER]) then
+  return { 'ended', end_anchored(r, member, 1002, 'Connection interrupted', node, token) }
+end
 if r[HOLDER] ~= '' then
   local answer = { is_alive(r[HOLDER]) and 'held' or 'freed', r[LIFE], r[HOLDER], r[ATTACHMENT] }
   if answer[1] == 'held' then
-    again(at + CHECK)
+    local check = CHECK
+    if r[OPENING] == ANCHORED then
+      check = r[PHASE] == OPEN and ANCHOR_CHECK or CLOSING_CHECK
+      redis.call('PEXPIRE', anchors(r[HOLDER]), 2 * TTL)
+    end
+    again(at + check)
     return answer
   end
   rewind(r)
