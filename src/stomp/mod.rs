@@ -28,13 +28,15 @@
 //! with the header `after: MESSAGE-ID` first gets all that came since, and one with `history: N` the newest N.
 //!
 //! # Users and rights
-//! With [`Stomp::tokens`] a client's user comes from a JSON Web Token; with [`Stomp::rules`] it may do what they allow, and
-//! nothing else.
+//! With [`Stomp::tokens`] a client's user comes from a JSON Web Token, with [`Stomp::on_connect`] the application says who
+//! it is; with [`Stomp::rules`] it may do what they allow, and nothing else.
 
 mod app;
 mod broker;
+mod connect;
 mod cursor;
 mod destination;
+mod disconnect;
 mod entry;
 mod history;
 mod jwks;
@@ -55,7 +57,9 @@ use sockhop_stomp::{HeartBeat, Limits, Version};
 
 pub use self::app::{AppError, AppHandler, AppMessage};
 pub use self::broker::{Broker, BrokerError, StompMessage};
+pub use self::connect::{Admission, Connect, ConnectError, ConnectHandler};
 pub use self::cursor::Cursor;
+pub use self::disconnect::{Disconnect, DisconnectHandler};
 pub use self::history::{History, HistoryError, Page, PastMessage};
 pub use self::jwks::InvalidJwks;
 pub use self::rules::{InvalidRule, Rule};
@@ -80,6 +84,8 @@ struct State {
     anonymous: bool,
     rules: Vec<Rule>,
     apps: app::Apps,
+    connect: Option<connect::Handler>,
+    disconnect: Option<disconnect::Handler>,
 }
 
 impl Default for Stomp {
@@ -101,6 +107,8 @@ impl Stomp {
             anonymous: false,
             rules: Vec::new(),
             apps: app::Apps::default(),
+            connect: None,
+            disconnect: None,
         };
         Self { state }
     }
@@ -188,6 +196,46 @@ impl Stomp {
         self
     }
 
+    /// Has `handler` say who a connecting client is and what it may do. [`tokens`](Self::tokens) are verified before, and
+    /// the handler is told whose one was.
+    ///
+    /// ```
+    /// use sockhop::stomp::{Admission, Connect, ConnectError, Stomp};
+    ///
+    /// async fn admit(connect: Connect) -> Result<Admission, ConnectError> {
+    ///     match (connect.login(), connect.passcode()) {
+    ///         (None, None) => Ok(Admission::anonymous().rule("subscribe /topic/news/** anyone".parse().unwrap())),
+    ///         (Some(name), Some("open sesame")) => Ok(Admission::user(name).claim("roles", ["reader"])),
+    ///         _ => Err(ConnectError::refused("wrong name or passcode")),
+    ///     }
+    /// }
+    ///
+    /// let stomp = Stomp::new().on_connect(admit);
+    /// ```
+    #[must_use]
+    pub fn on_connect(mut self, handler: impl ConnectHandler) -> Self {
+        self.state.connect = Some(connect::Handler(Arc::new(handler)));
+        self
+    }
+
+    /// Has `handler` told of the end of each session that has connected, once: again only if the node that runs it dies.
+    ///
+    /// ```
+    /// use sockhop::stomp::{Disconnect, Stomp};
+    ///
+    /// async fn gone(disconnect: Disconnect) {
+    ///     let name = disconnect.user().map_or("somebody", |user| user.name());
+    ///     println!("{name} has left: {}", disconnect.reason().code());
+    /// }
+    ///
+    /// let stomp = Stomp::new().on_disconnect(gone);
+    /// ```
+    #[must_use]
+    pub fn on_disconnect(mut self, handler: impl DisconnectHandler) -> Self {
+        self.state.disconnect = Some(disconnect::Handler(Arc::new(handler)));
+        self
+    }
+
     /// A service below `prefix`, such as `/ws`, whose other options can be set before it is built.
     #[must_use]
     pub fn service(self, prefix: impl Into<String>) -> ServiceBuilder {
@@ -207,8 +255,9 @@ impl AnyHandler for State {
     fn run(self: Arc<Self>, session: Session, call: Call) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             match call {
-                // A session begins with its CONNECT, and of its end nobody needs to be told.
-                Call::Open | Call::Close(_) => {}
+                // A session begins with its CONNECT.
+                Call::Open => {}
+                Call::Close(reason) => guard(&session, disconnect::tell(&self, &session, reason)).await,
                 Call::Messages(texts) => guard(&session, turn::handle(&self, &session, texts)).await,
             }
         })

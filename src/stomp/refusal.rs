@@ -4,6 +4,7 @@ use sockhop_stomp::{Command, DecodeError, Frame};
 
 use super::app::AppError;
 use super::broker::BrokerError;
+use super::connect::{ConnectError, InvalidAdmission};
 use crate::store::{PublishError, StoreError, SubscribeError};
 
 /// A frame is refused, and the connection with it: STOMP has no smaller answer.
@@ -89,6 +90,25 @@ impl From<AppError> for Refusal {
                 Self::new("internal error", "The application could not handle this.")
             }
         }
+    }
+}
+
+impl From<ConnectError> for Refusal {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Refused(why) => Self::new("authentication failed", why),
+            ConnectError::Unavailable => {
+                Self::new("unavailable", "The application cannot say now who you are. Try again.")
+            }
+        }
+    }
+}
+
+impl From<InvalidAdmission> for Refusal {
+    fn from(error: InvalidAdmission) -> Self {
+        // A fault of the application, and not of the client's.
+        tracing::error!(%error, "what the application says of a connecting client is not taken");
+        Self::new("internal error", "The application could not handle this.")
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sockhop_stomp::{Command, Decoder, Frame, Limits, Version};
 
+use super::rules::Rule;
 use super::tag::AckMode;
 use super::users::Principal;
 use crate::Session;
@@ -28,8 +29,8 @@ pub(super) enum Phase {
     /// CONNECT has yet to come.
     Fresh,
     Connected(Box<Connected>),
-    /// Nothing more is taken.
-    Over,
+    /// Nothing more is taken. What had been settled before is what the end is told with.
+    Over(Option<Box<Connected>>),
 }
 
 /// What CONNECT has settled.
@@ -37,6 +38,8 @@ pub(super) enum Phase {
 pub(super) struct Connected {
     pub(super) version: Version,
     pub(super) user: Option<Principal>,
+    /// What the client may do beside what the service's rules say.
+    pub(super) rules: Box<[Rule]>,
 }
 
 /// A client's subscription.
@@ -62,6 +65,8 @@ struct StoredConnection {
     version: String,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     user: Option<Principal>,
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<String>,
 }
 
 /// What the attribute of a transaction holds.
@@ -114,7 +119,8 @@ impl Conversation {
         if name == CONNECTION {
             let stored: StoredConnection = serde_json::from_str(&value).ok()?;
             let version = Version::from_number(&stored.version)?;
-            self.phase = Phase::Connected(Box::new(Connected { version, user: stored.user }));
+            let rules = stored.rules.iter().map(|rule| rule.parse().ok()).collect::<Option<_>>()?;
+            self.phase = Phase::Connected(Box::new(Connected { version, user: stored.user, rules }));
         } else if name == HALF {
             *half = value.into_bytes();
         } else if let Some(id) = name.strip_prefix(SUBSCRIPTION) {
@@ -151,21 +157,49 @@ impl Conversation {
     pub(super) fn version(&self) -> Version {
         match &self.phase {
             Phase::Connected(connected) => connected.version,
-            Phase::Fresh | Phase::Over => Version::V1_2,
+            Phase::Fresh | Phase::Over(_) => Version::V1_2,
         }
     }
 
     pub(super) fn user(&self) -> Option<&Principal> {
+        self.connected()?.user.as_ref()
+    }
+
+    pub(super) fn connected(&self) -> Option<&Connected> {
         match &self.phase {
-            Phase::Connected(connected) => connected.user.as_ref(),
-            Phase::Fresh | Phase::Over => None,
+            Phase::Connected(connected) => Some(connected),
+            Phase::Fresh | Phase::Over(_) => None,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over(_))
+    }
+
+    /// Nothing more is taken.
+    pub(super) fn end_all(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Over(None)) {
+            Phase::Connected(connected) => Phase::Over(Some(connected)),
+            Phase::Over(connected) => Phase::Over(connected),
+            Phase::Fresh => Phase::Over(None),
+        };
+    }
+
+    /// What was settled last, of a session that is over.
+    pub(super) fn last_connected(self) -> Option<Connected> {
+        match self.phase {
+            Phase::Connected(connected) | Phase::Over(Some(connected)) => Some(*connected),
+            Phase::Fresh | Phase::Over(None) => None,
         }
     }
 
     pub(super) fn connect(&mut self, connected: Connected) {
         self.decoder.set_version(connected.version);
-        let stored =
-            StoredConnection { version: connected.version.number().to_owned(), user: connected.user.clone() };
+        let stored = StoredConnection {
+            version: connected.version.number().to_owned(),
+            user: connected.user.clone(),
+            rules: connected.rules.iter().map(ToString::to_string).collect(),
+        };
         self.changes.push((CONNECTION.to_owned(), serde_json::to_string(&stored).ok()));
         self.phase = Phase::Connected(Box::new(connected));
     }
@@ -201,12 +235,12 @@ impl Conversation {
         self.unsubscribe(&id)
     }
 
-    /// Forgets what the client has connected as, and its transactions.
+    /// Forgets the transactions, and what the client has connected as. That stays written down until something else is
+    /// settled: if nothing is, it is what the session's end is told with.
     pub(super) fn restart(&mut self) {
         for Transaction { name, .. } in std::mem::take(&mut self.transactions) {
             self.changes.push((format!("{TRANSACTION}{name}"), None));
         }
-        self.changes.push((CONNECTION.to_owned(), None));
         self.phase = Phase::Fresh;
     }
 

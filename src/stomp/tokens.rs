@@ -83,8 +83,6 @@ pub(super) enum TokenError {
 
 /// Bytes that a token may have.
 const LONGEST: usize = 8 * 1024;
-/// Bytes of a user's name: it is a part of channels' names.
-const LONGEST_NAME: usize = 128;
 /// Keys that a token without a key id is tried with.
 const MOST_TRIED: usize = 16;
 
@@ -272,13 +270,12 @@ impl Tokens {
             Some(Value::Number(number)) => number.to_string(),
             _ => return Err(missing(&self.user_claim)),
         };
-        let is_fit = !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
-        if !is_fit {
+        if !Principal::is_name(&name) {
             return Err(missing(&self.user_claim));
         }
         // A number of seconds, which may have a fraction.
         let expires = claims.get("exp").and_then(Value::as_f64).ok_or_else(|| missing("exp"))?;
-        Ok(Principal { name, claims, until: expires as u64 + self.leeway.as_secs() })
+        Ok(Principal { name, claims, until: Some(expires as u64 + self.leeway.as_secs()) })
     }
 }
 

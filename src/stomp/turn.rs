@@ -1,10 +1,14 @@
 //! One call for a client's messages: frames in, frames out.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use sockhop_stomp::{Command, Frame, HeartBeat, Incoming, Version};
 use sockhop_transports::{Message, Texts};
 
 use super::State;
 use super::app::AppMessage;
+use super::connect::{Admitted, Connect};
 use super::destination::{Source, Target, session_channel, session_text, user_channel};
 use super::entry;
 use super::refusal::{Refusal, shown};
@@ -49,8 +53,19 @@ pub(super) async fn handle(state: &State, session: &Session, texts: Texts) {
         return;
     }
     let mut turn = Turn { state, session, conversation, out: Vec::new() };
-    let flow = turn.run(texts).await;
-    let Turn { conversation, out, .. } = turn;
+    let flow = AssertUnwindSafe(turn.run(texts)).catch_unwind().await;
+    let Turn { mut conversation, out, .. } = turn;
+    let flow = match flow {
+        Ok(flow) => flow,
+        Err(panic) => {
+            if session.is_local() {
+                // Its end is yet to be told.
+                conversation.end_all();
+                conversation.save(session);
+            }
+            std::panic::resume_unwind(panic);
+        }
+    };
     conversation.save(session);
     if !out.is_empty() {
         // Fails only if the session is over, or will be.
@@ -66,7 +81,7 @@ pub(super) async fn handle(state: &State, session: &Session, texts: Texts) {
 impl Turn<'_> {
     async fn run(&mut self, texts: Texts) -> Flow {
         for text in texts {
-            if matches!(self.conversation.phase, Phase::Over) {
+            if self.conversation.is_over() {
                 break;
             }
             self.conversation.decoder.feed(text.as_bytes());
@@ -76,7 +91,7 @@ impl Turn<'_> {
                     Ok(Some(Incoming::HeartBeat)) => {}
                     Ok(Some(Incoming::Frame(frame))) => {
                         if let Flow::End(reason) = self.frame(frame).await {
-                            self.conversation.phase = Phase::Over;
+                            self.conversation.end_all();
                             return Flow::End(reason);
                         }
                         // Many frames in one request must not keep a thread from everybody else.
@@ -119,10 +134,10 @@ impl Turn<'_> {
         let version = match self.conversation.phase {
             Phase::Connected(_) => self.conversation.version(),
             // What the client speaks is not known: it may not know of escapes.
-            Phase::Fresh | Phase::Over => Version::V1_0,
+            Phase::Fresh | Phase::Over(_) => Version::V1_0,
         };
         self.out.push(Message::new(&frame.encode(version)));
-        self.conversation.phase = Phase::Over;
+        self.conversation.end_all();
         Flow::End(CloseReason::STOMP_ERROR)
     }
 
@@ -182,8 +197,8 @@ impl Turn<'_> {
         };
         let ours = self.state.heart_beat;
         let (sends, gets) = ours.with(theirs);
-        let user = self.user(frame).await?;
-        let until = user.as_ref().map(|user| user.until);
+        let Admitted { user, rules } = self.admit(frame).await?;
+        let until = user.as_ref().and_then(|user| user.until);
         let mut connected = Frame::new(Command::Connected)
             .with("version", version.number())
             .with("heart-beat", ours.to_string())
@@ -191,7 +206,7 @@ impl Turn<'_> {
         if let Some(user) = &user {
             connected = connected.with("user-name", user.name());
         }
-        self.conversation.connect(Connected { version, user });
+        self.conversation.connect(Connected { version, user, rules });
         // A little early: the client counts from what it got last.
         let terms = Terms { beat: sends.map(|beat| beat - beat / 10), until };
         let patience = gets.map(|silence| (silence * 3).max(LEAST_PATIENCE));
@@ -202,8 +217,20 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Who the client is and what it may do, as its token shows and the application says.
+    async fn admit(&self, frame: &Frame) -> Result<Admitted, Refusal> {
+        let user = self.token_user(frame).await?;
+        match &self.state.connect {
+            None => Ok(Admitted { user, rules: Box::default() }),
+            Some(handler) => {
+                let connect = Connect::new(self.session, user.clone(), &frame.headers);
+                Ok(handler.0.handle(connect).await?.check(user.as_ref())?)
+            }
+        }
+    }
+
     /// Who the client is, where it has to show it.
-    async fn user(&self, frame: &Frame) -> Result<Option<Principal>, Refusal> {
+    async fn token_user(&self, frame: &Frame) -> Result<Option<Principal>, Refusal> {
         let Some(tokens) = &self.state.tokens else { return Ok(None) };
         let refused = |detail: String| Refusal::new("authentication failed", detail);
         match token(frame, tokens, self.session.request()) {
@@ -215,8 +242,10 @@ impl Turn<'_> {
 
     /// Whether the rules let the client do this.
     fn check_rules(&self, action: Action, destination: &str) -> Result<(), Refusal> {
-        let (rules, user) = (&self.state.rules, self.conversation.user());
-        if rules.is_empty() || rules.iter().any(|rule| rule.allows(action, destination, user)) {
+        let own = self.conversation.connected().map_or(&[][..], |connected| &connected.rules);
+        let user = self.conversation.user();
+        let mut rules = self.state.rules.iter().chain(own).peekable();
+        if rules.peek().is_none() || rules.any(|rule| rule.allows(action, destination, user)) {
             return Ok(());
         }
         let does = match action {

@@ -5,26 +5,27 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A client's user, as its token has shown it.
+/// A client's user, as its token has shown it or the application has said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     #[serde(rename = "n")]
     pub(super) name: String,
     #[serde(rename = "c")]
     pub(super) claims: Map<String, Value>,
-    /// When the session ends, in seconds since 1970.
-    #[serde(rename = "e")]
-    pub(super) until: u64,
+    /// When the session ends, in seconds since 1970; with `None`, it may last.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<u64>,
 }
 
 impl Principal {
-    /// The user's name: what the token says in its name claim, `sub` unless configured otherwise.
+    /// The user's name: what the token says in its name claim, `sub` unless configured otherwise, or what the
+    /// application's [`ConnectHandler`](super::ConnectHandler) has said.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A claim of the token.
+    /// A claim of the token, or one that the application has made.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.get(name)
@@ -41,12 +42,26 @@ impl Principal {
         }
     }
 
-    /// Whether the time is over that the token grants.
+    /// All claims.
+    #[must_use]
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// Whether the time is over that the user was granted.
     pub(super) fn has_expired(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.until <= now.as_secs()
+        self.until.is_some_and(|until| until <= now.as_secs())
+    }
+
+    /// Whether a text can be a user's name.
+    pub(super) fn is_name(text: &str) -> bool {
+        !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control)
     }
 }
+
+/// Bytes of a user's name: it is a part of channels' names.
+const LONGEST_NAME: usize = 128;
 
 fn is(held: &Value, value: &str) -> bool {
     match held {
@@ -67,7 +82,7 @@ mod tests {
             "role": "admin", "roles": ["a", 7], "scope": "read write", "level": 3, "staff": true, "deep": {"x": "y"}
         });
         let Value::Object(claims) = claims else { unreachable!() };
-        let user = Principal { name: "a".to_owned(), claims, until: 0 };
+        let user = Principal { name: "a".to_owned(), claims, until: None };
         for (claim, value) in [
             ("role", "admin"),
             ("roles", "a"),

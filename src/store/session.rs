@@ -320,7 +320,7 @@ pub struct Push {
 /// What a handler call changes of its session's state, written down with the call's end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// Attributes that get a value, or lose it.
+    /// Attributes that get a value, or lose it. Where the call has closed its session, `on_close` sees them.
     pub attributes: Vec<(String, Option<String>)>,
     /// What holds from now on.
     pub terms: Option<Terms>,

@@ -3,6 +3,7 @@
 
 mod apps;
 mod bad_input;
+mod connects;
 mod history;
 mod messages;
 #[path = "../support/redis.rs"]
@@ -74,6 +75,13 @@ everywhere! {
         each_algorithm_is_verified_with_its_key
         tokens_that_show_nobody_are_refused
         keys_of_a_set_are_found_by_name_and_read_again;
+    connects:
+        the_application_says_who_connects_and_what_it_may_do
+        whom_the_application_refuses_is_told_why
+        a_session_ends_when_the_application_has_said
+        a_token_is_verified_before_the_application_is_asked
+        the_application_is_told_of_each_end_once
+        a_client_that_connects_and_leaves_in_one_breath_was_there;
     bad_input:
         what_is_no_frame_is_refused
         nothing_comes_before_connect_and_connect_comes_once

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockhop::store::{Attached, Begun, Epoch, Feed, Kept, Own, Position, Sent, Takeover, Terms};
 
-use crate::world::{World, channel, publish, push};
+use crate::world::{World, channel, publish, push, reason};
 
 fn feed(tag: &str) -> Feed {
     Feed { channel: channel("c"), tag: Some(tag.into()) }
@@ -55,6 +55,35 @@ pub(crate) async fn what_a_call_keeps_is_there_for_the_next_call_and_for_receive
         panic!("runs")
     };
     assert!(!attributes.contains_key("a") && attributes.contains_key("b"));
+}
+
+pub(crate) async fn what_the_last_call_keeps_is_there_at_the_sessions_end(world: World) {
+    let store = &world.store;
+    let node = world.join();
+    let kept = |name: &str, value: Option<&str>| Kept {
+        attributes: vec![(name.to_owned(), value.map(str::to_owned))],
+        terms: None,
+    };
+    for id in ["closed", "lost"] {
+        let hold = node.open(id, None).await;
+        let session = hold.session;
+        for name in ["a", "b"] {
+            let Begun::Run { turn, .. } = store.begin(node.begin(id, None)).await.unwrap() else { panic!("runs") };
+            assert!(
+                store.finish_keeping(session, turn, push(&[]), kept(name, Some("1"))).await.unwrap().is_none()
+            );
+        }
+        let Begun::Run { turn, .. } = store.begin(node.begin(id, None)).await.unwrap() else { panic!("runs") };
+        // One that is lost frees its key at once.
+        let ended = if id == "lost" { store.lost(hold).await } else { store.close(session, reason()).await };
+        assert!(ended.unwrap().is_none(), "the call runs");
+        let mut last = kept("b", Some("2"));
+        last.attributes.push(("a".to_owned(), None));
+        let ended = store.finish_keeping(session, turn, push(&[]), last).await.unwrap().expect("its end is due");
+        let attributes: Vec<_> = ended.attributes.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(attributes, [("b", "2")]);
+        store.closed(session).await.unwrap();
+    }
 }
 
 pub(crate) async fn a_call_that_is_over_keeps_nothing(world: World) {

@@ -62,6 +62,7 @@ contract! {
     feeds:
         subscriptions_to_one_channel_with_different_tags_have_a_cursor_each
         what_a_call_keeps_is_there_for_the_next_call_and_for_receivers
+        what_the_last_call_keeps_is_there_at_the_sessions_end
         a_call_that_is_over_keeps_nothing
         a_tail_lies_before_the_newest_entries_that_there_are;
     pages:

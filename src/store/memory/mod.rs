@@ -518,9 +518,7 @@ impl Store for MemoryStore {
         }
         let news = !push.messages.is_empty() || kept.terms.is_some();
         let holder = if news && record.is_open() { record.holder() } else { None };
-        if record.is_open() {
-            record.keep(kept);
-        }
+        record.keep(kept);
         // The call still runs: an end by this push is given to whoever ends the call, which is now.
         let too_slow = if record.is_open() { record.push(push).ok().flatten() } else { None };
         let ended = too_slow.or(record.finish(turn));

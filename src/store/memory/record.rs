@@ -384,7 +384,7 @@ impl Record {
         }
     }
 
-    /// What a handler call changes of the session's state.
+    /// What a handler call changes of the session's state. If that is over, its `on_close` sees the attributes.
     pub(super) fn keep(&mut self, kept: Kept) {
         for (name, value) in kept.attributes {
             match value {
@@ -392,7 +392,7 @@ impl Record {
                 None => self.attributes.remove(&name),
             };
         }
-        if let Some(terms) = kept.terms {
+        if let Some(terms) = kept.terms.filter(|_| self.is_open()) {
             self.terms = terms;
         }
     }

@@ -10,15 +10,30 @@ end
 if r[RUNNER] ~= node or r[TURN] ~= turn then return { 'fenced' } end
 local from, changes = -1, tonumber(ARGV[9])
 local frames = 10 + 3 * changes
-if r[PHASE] == OPEN and not given_up then
+if not given_up then
+  -- Of a session that is over, too: its on_close sees what its last call has changed.
+  local aside = r[INFO] ~= '' and cmsgpack.unpack(r[INFO])
   for i = 10, frames - 1, 3 do
-    if ARGV[i + 1] == '1' then
-      redis.call('HSET', KEYS[1] .. ':origin', 'a' .. ARGV[i], ARGV[i + 2])
+    local name, value = 'a' .. ARGV[i], ARGV[i + 1] == '1' and ARGV[i + 2]
+    if aside then
+      for at = #aside - 1, 1, -2 do
+        if aside[at] == name then
+          table.remove(aside, at)
+          table.remove(aside, at)
+        end
+      end
+      if value then
+        table.insert(aside, name)
+        table.insert(aside, value)
+      end
+    elseif value then
+      redis.call('HSET', KEYS[1] .. ':origin', name, value)
     else
-      redis.call('HDEL', KEYS[1] .. ':origin', 'a' .. ARGV[i])
+      redis.call('HDEL', KEYS[1] .. ':origin', name)
     end
   end
-  if ARGV[7] == '1' then r[TERMS] = ARGV[8] end
+  if aside then r[INFO] = cmsgpack.pack(aside) end
+  if r[PHASE] == OPEN and ARGV[7] == '1' then r[TERMS] = ARGV[8] end
 end
 if #ARGV >= frames and r[PHASE] == OPEN then
   local waited = r[UNREAD] > 0 or #ARGV > frames
