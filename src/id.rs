@@ -175,6 +175,35 @@ impl RequestId {
     }
 }
 
+/// The name that an application gives to a message, so that sending it again sends it once. Hashed: whatever the name is has
+/// one size here.
+///
+/// ```
+/// use sockhop::MessageId;
+///
+/// assert_eq!(MessageId::of("order-17"), "order-17".into());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MessageId([u8; 16]);
+
+impl MessageId {
+    /// The id of a name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        Self(digest(&[name]))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl From<&str> for MessageId {
+    fn from(name: &str) -> Self {
+        Self::of(name)
+    }
+}
+
 /// A hash of texts.
 pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();

@@ -62,7 +62,7 @@ pub mod stomp;
 pub mod store;
 
 pub use handler::Handler;
-pub use id::{ChannelName, InvalidChannelName, NodeId, RequestId, SessionKey};
+pub use id::{ChannelName, InvalidChannelName, MessageId, NodeId, RequestId, SessionKey};
 pub use node::{DrainReport, Node, NodeBuilder};
 pub use request::RequestInfo;
 pub use retention::{ChannelPattern, InvalidChannelPattern};

@@ -12,15 +12,15 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::hub::Hub;
-use crate::id::{ChannelName, NodeId};
+use crate::id::{ChannelName, MessageId, NodeId};
 use crate::metrics::Metrics;
 use crate::registry::{Kind, Registry};
 use crate::retention::{ChannelPattern, Retentions};
 use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
-    Due, Ended, Entry, Epoch, Gone, Hold, Holder, Inbox, MemoryStore, Opening, Own, Position, Publish,
-    PublishError, Published, Retention, Signal, Store,
+    Due, Ended, Entry, Epoch, Gone, Hold, Holder, IdMemory, Inbox, MemoryStore, Once, Opening, Own, Position,
+    Publish, PublishError, PublishOnce, Published, Retention, Signal, Store, StoreError,
 };
 
 /// One server process, to which services belong. Cloning is cheap; all clones are the same node.
@@ -45,6 +45,7 @@ pub(crate) struct NodeInner {
     pub(crate) metrics: Metrics,
     pub(crate) max_sessions: usize,
     retentions: Retentions,
+    id_memory: IdMemory,
     /// What every channel keeps at least.
     pub(crate) least_retention: Retention,
     /// Sessions that live here alone: those of WebSockets that are not anchored.
@@ -67,6 +68,7 @@ pub struct NodeBuilder {
     store: Option<Arc<dyn Store>>,
     max_sessions: usize,
     retentions: Retentions,
+    id_memory: IdMemory,
 }
 
 impl NodeBuilder {
@@ -108,6 +110,14 @@ impl NodeBuilder {
         self
     }
 
+    /// How long channels remember the ids of messages that are [published once](Node::publish_once). See
+    /// [`IdMemory::default`].
+    #[must_use]
+    pub fn id_memory(mut self, memory: IdMemory) -> Self {
+        self.id_memory = memory;
+        self
+    }
+
     /// Starts the node. Its background tasks run until [`Node::drain`].
     ///
     /// # Panics
@@ -124,6 +134,7 @@ impl NodeBuilder {
             max_sessions: self.max_sessions,
             least_retention: self.retentions.least(),
             retentions: self.retentions,
+            id_memory: self.id_memory,
             sockets: AtomicUsize::new(0),
             lives: AtomicU64::new(0),
             services: RwLock::default(),
@@ -159,7 +170,12 @@ impl Node {
     /// A node with other settings.
     #[must_use]
     pub fn builder() -> NodeBuilder {
-        NodeBuilder { store: None, max_sessions: 1_000_000, retentions: Retentions::default() }
+        NodeBuilder {
+            store: None,
+            max_sessions: 1_000_000,
+            retentions: Retentions::default(),
+            id_memory: IdMemory::default(),
+        }
     }
 
     /// The node's random name.
@@ -224,6 +240,54 @@ impl Node {
         let published = self.inner.store.publish(publish).await?;
         self.inner.metrics.published.increment(published.count);
         Ok(published)
+    }
+
+    /// Publishes a message once, however often it is asked to under the same id: a backend that does not know what became of
+    /// a message sends it again. The channel remembers ids for as long as [`NodeBuilder::id_memory`] says.
+    ///
+    /// ```
+    /// use sockhop::store::Once;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let (node, channel) = (sockhop::Node::new(), "news".parse().unwrap());
+    /// let first = node.publish_once(&channel, "order-17", "sold").await.unwrap();
+    /// let again = node.publish_once(&channel, "order-17", "sold").await.unwrap();
+    /// assert_eq!(again, Once::Repeated(first.position()));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish). Where the outcome is unknown, the same may be asked again.
+    pub async fn publish_once(
+        &self,
+        channel: &ChannelName,
+        id: impl Into<MessageId>,
+        message: impl Into<Message>,
+    ) -> Result<Once, PublishError> {
+        let outcomes = self.publish_all_once(channel, &[(id.into(), message.into())]).await?;
+        outcomes.first().copied().ok_or_else(|| {
+            PublishError::Unknown(StoreError {
+                operation: "publish once",
+                reason: "no outcome was told".to_owned(),
+            })
+        })
+    }
+
+    /// Publishes messages in order, each once under its id. What became of each.
+    ///
+    /// # Errors
+    /// As [`publish_once`](Self::publish_once).
+    pub async fn publish_all_once(
+        &self,
+        channel: &ChannelName,
+        messages: &[(MessageId, Message)],
+    ) -> Result<Vec<Once>, PublishError> {
+        let retention = self.inner.retentions.of(channel);
+        let publish = PublishOnce { channel, messages, retention, memory: self.inner.id_memory };
+        let outcomes = self.inner.store.publish_once(publish).await?;
+        let fresh = outcomes.iter().filter(|outcome| matches!(outcome, Once::Published(_))).count();
+        self.inner.metrics.published.increment(fresh as u64);
+        Ok(outcomes)
     }
 
     /// Ends the node: no session is opened any more, HTTP receivers get what waits for them and end properly,

@@ -5,8 +5,8 @@ use sockhop_stomp::Headers;
 use super::destination::{Target, user_channel};
 use super::entry;
 use super::refusal::Refusal;
-use crate::store::{PublishError, Published};
-use crate::{ChannelName, Message, Node};
+use crate::store::{Once, PublishError, Published};
+use crate::{ChannelName, Message, MessageId, Node};
 
 /// Sends messages to STOMP destinations: from a handler, or from anywhere else in the process. Cloning is cheap.
 ///
@@ -97,13 +97,27 @@ impl Broker {
         destination: &str,
         message: impl Into<StompMessage>,
     ) -> Result<Published, BrokerError> {
-        let channel = match Target::parse(destination)? {
-            Target::Topic(channel) => channel,
-            Target::User { name, path } => user_channel(&name, &path)?,
-            Target::App => return Err(BrokerError::Destination(destination.to_owned())),
-        };
+        let channel = channel(destination)?;
         let message = message.into();
         Ok(self.node.publish(&channel, entry::encode(&message.headers, &message.body, None)).await?)
+    }
+
+    /// Sends a message once, however often it is asked to under the same id: whoever does not know what became of it may
+    /// send it again. The destination remembers ids for as long as
+    /// [`NodeBuilder::id_memory`](crate::NodeBuilder::id_memory) says.
+    ///
+    /// # Errors
+    /// See [`BrokerError`]. Where the outcome is unknown, the same may be sent again.
+    pub async fn send_once(
+        &self,
+        destination: &str,
+        id: impl Into<MessageId>,
+        message: impl Into<StompMessage>,
+    ) -> Result<Once, BrokerError> {
+        let channel = channel(destination)?;
+        let message = message.into();
+        let entry = entry::encode(&message.headers, &message.body, None);
+        Ok(self.node.publish_once(&channel, id, entry).await?)
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -125,5 +139,14 @@ impl Broker {
         message: impl Into<StompMessage>,
     ) -> Result<Published, BrokerError> {
         self.send(&format!("/user/{}{path}", super::destination::escape(name)), message).await
+    }
+}
+
+/// The channel of what is sent to a destination.
+pub(super) fn channel(destination: &str) -> Result<ChannelName, BrokerError> {
+    match Target::parse(destination)? {
+        Target::Topic(channel) => Ok(channel),
+        Target::User { name, path } => Ok(user_channel(&name, &path)?),
+        Target::App => Err(BrokerError::Destination(destination.to_owned())),
     }
 }

@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use super::broker::{Broker, BrokerError};
+use super::broker::{self, Broker, BrokerError};
 use super::cursor::Cursor;
-use super::destination::{Target, user_channel};
 use super::entry;
 use crate::ChannelName;
 use crate::store::{Entry, Excerpt, Position, Span, StoreError};
@@ -157,7 +156,8 @@ impl Broker {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn history(&self, destination: &str, page: Page) -> Result<History, HistoryError> {
-        let channel = channel(destination)?;
+        let none = |error: BrokerError| HistoryError::Destination(error.to_string());
+        let channel = broker::channel(destination).map_err(none)?;
         let place = |cursor: &Cursor| cursor.position_in(&channel).ok_or(HistoryError::Cursor);
         let span = match &page.from {
             From::Newest => Span::Newest,
@@ -173,15 +173,6 @@ impl Broker {
             return Err(HistoryError::Gone { oldest });
         }
         Ok(read(destination, &channel, span, excerpt))
-    }
-}
-
-fn channel(destination: &str) -> Result<ChannelName, HistoryError> {
-    let none = |error: BrokerError| HistoryError::Destination(error.to_string());
-    match Target::parse(destination).map_err(|refusal| none(refusal.into()))? {
-        Target::Topic(channel) => Ok(channel),
-        Target::User { name, path } => user_channel(&name, &path).map_err(|refusal| none(refusal.into())),
-        Target::App => Err(HistoryError::Destination(destination.to_owned())),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod channel;
 pub mod memory;
+mod once;
 pub mod redis;
 mod session;
 
@@ -23,6 +24,7 @@ pub use channel::{
     Span,
 };
 pub use memory::MemoryStore;
+pub use once::{IdMemory, Once, PublishOnce};
 pub use session::{
     Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent,
     Kept, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover,
@@ -49,6 +51,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// A [`Batch`] that the channel has already taken is not appended again; its positions are answered.
     async fn publish(&self, publish: Publish<'_>) -> Result<Published, PublishError>;
+
+    /// Appends those messages whose ids the channel does not remember, in order, and answers what became of each.
+    ///
+    /// # Errors
+    /// Where the outcome is unknown, the same messages may be published again, together or one by one.
+    async fn publish_once(&self, publish: PublishOnce<'_>) -> Result<Vec<Once>, PublishError>;
 
     /// Entries after a position, at least one where there is one, then at most `bytes` of them.
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError>;

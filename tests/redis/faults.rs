@@ -152,6 +152,40 @@ async fn a_publish_of_unknown_outcome_is_repeated_safely() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_with_an_id_of_unknown_outcome_is_sent_again_safely() {
+    let redis = Redis::start();
+    let hasty = Member::with(&redis.url(), |store| {
+        store.timeout(Duration::from_millis(100)).patience(Duration::from_millis(300))
+    });
+    hasty.ready().await;
+    let (node, channel) = (&hasty.node, channel());
+    let (mut places, mut unknown) = (Vec::new(), 0);
+    for number in 1..=60u64 {
+        if number % 20 == 10 {
+            redis.stop();
+        }
+        loop {
+            // Beside others of its batch, with and without an id.
+            let (first, second) = (format!("{number} a"), format!("{number} b"));
+            let both = futures_util::future::join(
+                node.publish_once(&channel, first.as_str(), first.as_str()),
+                node.publish_once(&channel, second.as_str(), second.as_str()),
+            );
+            let (first, second) = both.await;
+            unknown += usize::from(matches!(first, Err(PublishError::Unknown(_))));
+            if let (Ok(first), Ok(second)) = (first, second) {
+                break places.push((first.position().seq, second.position().seq));
+            }
+            redis.cont();
+        }
+    }
+    assert!(unknown >= 3, "{unknown} were unknown at first");
+    let expected: Vec<_> = (1..=60).map(|number| (2 * number - 1, 2 * number)).collect();
+    assert_eq!(places, expected, "each stands where it would have stood, and none twice");
+    assert_eq!(hasty.store.heads(std::slice::from_ref(&channel)).await.unwrap()[0].seq, 120);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tail_that_a_replica_never_had_is_told_and_its_numbers_are_not_used_again() {
     let primary = Redis::start();
     let replica = primary.replica(&[]);

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own,
-    Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store,
-    StoreError, SubscribeError, Turn,
+    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone, Hold, Inbox, Kept,
+    Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent, SessionRef, Signal,
+    Slice, Span, Store, StoreError, SubscribeError, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId};
 use tokio::sync::watch;
@@ -258,6 +258,15 @@ impl Store for Way {
             base.publish(publish).await
         };
         self.give_up("publish", command).await.unwrap_or_else(|error| Err(PublishError::Unknown(error)))
+    }
+
+    async fn publish_once(&self, publish: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
+        let PublishOnce { channel, messages, retention, memory } = publish;
+        let (base, channel, messages) = (Arc::clone(&self.base), channel.clone(), messages.to_vec());
+        let command = async move {
+            base.publish_once(PublishOnce { channel: &channel, messages: &messages, retention, memory }).await
+        };
+        self.give_up("publish once", command).await.unwrap_or_else(|error| Err(PublishError::Unknown(error)))
     }
 
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {

@@ -45,6 +45,7 @@ everywhere! {
         headers_and_bodies_arrive_as_they_were_sent
         versions_speak_with_each_other
         the_application_sends_to_topics
+        what_the_application_sends_under_an_id_arrives_once
         a_transaction_is_sent_when_it_is_committed
         a_transaction_that_is_aborted_is_never_sent
         acknowledging_messages_of_a_topic_is_no_error

@@ -1,5 +1,7 @@
 //! What is sent, and what arrives.
 
+use sockhop::stomp::Broker;
+use sockhop::store::Once;
 use sockhop_stomp::{Command, Frame};
 
 use crate::world::{Place, World, send, service, subscribe};
@@ -195,4 +197,20 @@ pub(crate) async fn a_position_that_is_not_kept_is_told(place: Place) {
         let (message, _) = client.refused(subscribe("0", "/topic/a").with("after", wrong)).await;
         assert_eq!(message, "invalid header: after", "{wrong:?}");
     }
+}
+
+pub(crate) async fn what_the_application_sends_under_an_id_arrives_once(place: Place) {
+    let world = World::new(place, service).await;
+    let mut client = world.connected(&[]).await;
+    client.subscribe("0", "/topic/a").await;
+    let mut places = Vec::new();
+    for node in world.nodes.iter().cycle().take(4) {
+        places.push(Broker::new(node).send_once("/topic/a", "id", "once").await.unwrap().position());
+    }
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+    let other = world.broker().send_once("/topic/a", "id", "another").await.unwrap();
+    assert_eq!(other, Once::Conflict(places[0]));
+    world.broker().send("/topic/a", "last").await.unwrap();
+    assert_eq!([client.message().await.2, client.message().await.2], ["once", "last"]);
+    world.broker().send_once("/app/x", "id", "nowhere").await.unwrap_err();
 }

@@ -3,6 +3,7 @@
 mod anchors;
 mod channels;
 mod feeds;
+mod once;
 mod pages;
 mod processes;
 mod property;
@@ -65,6 +66,15 @@ contract! {
         what_the_last_call_keeps_is_there_at_the_sessions_end
         a_call_that_is_over_keeps_nothing
         a_tail_lies_before_the_newest_entries_that_there_are;
+    once:
+        a_message_with_an_id_is_appended_once_and_answered_alike
+        the_same_id_with_another_content_is_told_and_not_appended
+        ids_belong_to_their_channel
+        a_follower_hears_once_what_is_published_twice
+        an_id_is_known_for_longer_than_its_message_is_kept
+        ids_are_forgotten_after_so_many_newer_ones
+        ids_are_forgotten_after_their_time
+        what_many_publish_at_once_under_the_same_ids_is_there_once;
     pages:
         pages_lead_both_ways_through_all_that_is_kept
         a_page_is_bounded_but_has_at_least_one_entry

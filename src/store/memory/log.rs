@@ -6,8 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sockhop_transports::Message;
 use tokio::time::Instant;
 
+use super::ids::Ids;
 use crate::id::NodeId;
-use crate::store::{Batch, Entry, Epoch, Excerpt, Position, Publish, Published, Retention, Slice, Span};
+use crate::store::once::fingerprint;
+use crate::store::{
+    Batch, Entry, Epoch, Excerpt, Once, Position, Publish, PublishOnce, Published, Retention, Slice, Span,
+};
 
 /// A channel: its newest entries, and who follows it.
 pub(super) struct Log {
@@ -19,6 +23,7 @@ pub(super) struct Log {
     retention: Retention,
     /// The last batch of each node that named its batches.
     batches: Vec<(Batch, Published)>,
+    ids: Ids,
     /// Who follows, and how often; few, and in the order in which they came, so that a run can be repeated.
     followers: Vec<(NodeId, u32)>,
     used: Instant,
@@ -52,6 +57,7 @@ impl Log {
             bytes: 0,
             retention: Retention::default(),
             batches: Vec::new(),
+            ids: Ids::default(),
             followers: Vec::new(),
             used: now,
         }
@@ -93,21 +99,47 @@ impl Log {
         if let Some(published) = publish.batch.and_then(|batch| self.already(batch)) {
             return (published, Vec::new());
         }
-        let mut appended = Vec::with_capacity(publish.messages.len());
         let at = wall_clock();
-        for message in publish.messages {
-            self.head += 1;
-            self.bytes += message.weight();
-            let kept = Kept { message: message.clone(), since: now, at };
-            appended.push(kept.entry(self.head));
-            self.entries.push_back(kept);
-        }
+        let append = |message: &Message| self.append(message.clone(), now, at);
+        let appended: Vec<_> = publish.messages.iter().map(append).collect();
         self.trim(now);
         let published = Published { last: self.head(), count: appended.len() as u64 };
         if let Some(batch) = publish.batch {
             self.remember(batch, published);
         }
         (published, appended)
+    }
+
+    fn append(&mut self, message: Message, now: Instant, at: u64) -> Entry {
+        self.head += 1;
+        self.bytes += message.weight();
+        let kept = Kept { message, since: now, at };
+        let entry = kept.entry(self.head);
+        self.entries.push_back(kept);
+        entry
+    }
+
+    /// Appends what was not appended before under the same id. What became of each, and the entries appended.
+    pub(super) fn publish_once(&mut self, publish: &PublishOnce<'_>, now: Instant) -> (Vec<Once>, Vec<Entry>) {
+        self.used = now;
+        self.retention = publish.retention;
+        self.ids.prepare(publish.memory, now);
+        let (at, mut outcomes, mut appended) = (wall_clock(), Vec::new(), Vec::new());
+        for (id, message) in publish.messages {
+            let content = fingerprint(message);
+            outcomes.push(match self.ids.find(*id) {
+                Some((known, position)) if known == content => Once::Repeated(position),
+                Some((_, position)) => Once::Conflict(position),
+                None => {
+                    appended.push(self.append(message.clone(), now, at));
+                    let position = self.head();
+                    self.ids.insert(*id, content, position, now);
+                    Once::Published(position)
+                }
+            });
+        }
+        self.trim(now);
+        (outcomes, appended)
     }
 
     fn already(&self, batch: Batch) -> Option<Published> {
@@ -188,11 +220,13 @@ impl Log {
             self.bytes -= oldest.message.weight();
             self.entries.pop_front();
         }
+        self.ids.forget(now);
     }
 
     /// Whether nobody can miss the log.
     pub(super) fn is_abandoned(&self, now: Instant) -> bool {
-        self.entries.is_empty() && self.followers.is_empty() && now.duration_since(self.used) > HEAD_TTL
+        let is_empty = self.entries.is_empty() && self.followers.is_empty() && self.ids.is_empty();
+        is_empty && now.duration_since(self.used) > HEAD_TTL
     }
 
     /// Somebody needs the positions to stay what they are.

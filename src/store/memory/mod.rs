@@ -3,6 +3,7 @@
 //! It is the reference of what a [`Store`] does, and a product: a single node needs no other. Several nodes of one
 //! process may share it.
 
+mod ids;
 mod log;
 mod record;
 
@@ -21,9 +22,9 @@ use tokio::time::Instant;
 use self::log::Log;
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, First, Gone, Hold, Holder, Inbox, Intent,
-    Kept, Own, Pending, Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span,
-    Store, StoreError, SubscribeError, Turn, given_up_on, shard_of,
+    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Entry, Excerpt, Feed, First, Gone, Hold, Holder, Inbox,
+    Intent, Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent,
+    SessionRef, Signal, Slice, Span, Store, StoreError, SubscribeError, Turn, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -121,6 +122,18 @@ impl MemoryStore {
 
     fn inbox(&self, node: NodeId) -> Option<Arc<dyn Inbox>> {
         self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node)?.upgrade()
+    }
+
+    /// Hands new entries to those who follow. Under the log's lock: inboxes get a channel's entries in order.
+    fn spread(&self, channel: &ChannelName, log: &Log, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        for node in log.followers() {
+            if let Some(inbox) = self.inbox(node) {
+                inbox.entries(channel, log.epoch(), entries);
+            }
+        }
     }
 
     fn tell(&self, node: NodeId, signal: Signal) {
@@ -269,15 +282,16 @@ impl Store for MemoryStore {
         let log = self.log(publish.channel);
         let mut log = lock(&log);
         let (published, entries) = log.publish(&publish, Instant::now());
-        if !entries.is_empty() {
-            // Under the lock: inboxes get a channel's entries in order.
-            for node in log.followers() {
-                if let Some(inbox) = self.inbox(node) {
-                    inbox.entries(publish.channel, log.epoch(), &entries);
-                }
-            }
-        }
+        self.spread(publish.channel, &log, &entries);
         Ok(published)
+    }
+
+    async fn publish_once(&self, publish: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
+        let log = self.log(publish.channel);
+        let mut log = lock(&log);
+        let (outcomes, entries) = log.publish_once(&publish, Instant::now());
+        self.spread(publish.channel, &log, &entries);
+        Ok(outcomes)
     }
 
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {

@@ -16,9 +16,10 @@ use super::reply::Reply;
 use super::run::Failure;
 use super::script::{self, arguments};
 use super::{Inner, entries};
-use crate::id::ChannelName;
+use crate::id::{ChannelName, MessageId};
 use crate::store::{
-    Batch, Epoch, Position, Publish, PublishError, Published, Retention, Slice, StoreError, size_of,
+    Batch, Epoch, IdMemory, Once, Position, Publish, PublishError, PublishOnce, Published, Retention, Slice,
+    StoreError, size_of,
 };
 
 /// How long the head of a channel outlives its entries: longer than any session may be away.
@@ -36,18 +37,27 @@ struct Lane {
 }
 
 /// One publish among those of a batch.
-struct Waiting {
-    messages: SmallVec<[Message; 1]>,
-    retention: Retention,
-    answer: oneshot::Sender<Result<Published, PublishError>>,
+pub(super) struct Waiting {
+    pub(super) messages: SmallVec<[Message; 1]>,
+    pub(super) retention: Retention,
+    pub(super) asks: Asks,
 }
+
+/// What a publish wants to know.
+pub(super) enum Asks {
+    Positions(Answer<Published>),
+    /// What became of messages with ids, to be published once.
+    Once(Vec<MessageId>, IdMemory, Answer<Vec<Once>>),
+}
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, PublishError>>;
 
 /// Bytes that may wait for one channel; and that one batch takes, at least one publish.
 const MOST_WAITING: usize = 16 * 1024 * 1024;
 const BATCH: usize = 256 * 1024;
 
 impl Inner {
-    fn head_ttl(retention: &Retention) -> u64 {
+    pub(super) fn head_ttl(retention: &Retention) -> u64 {
         (HEAD_TTL + retention.age).as_millis() as u64
     }
 
@@ -57,12 +67,35 @@ impl Inner {
             return self.publish_batch(&keys, publish.messages.iter(), &publish.retention, batch).await;
         }
         let (answer, published) = oneshot::channel();
-        let waiting = Waiting { messages: publish.messages.into(), retention: publish.retention, answer };
-        let weight = size_of(publish.messages);
+        self.enqueue(
+            publish.channel,
+            Waiting {
+                messages: publish.messages.into(),
+                retention: publish.retention,
+                asks: Asks::Positions(answer),
+            },
+        )?;
+        published.await.unwrap_or_else(|_| Err(the_process_ends()))
+    }
+
+    pub(super) async fn publish_once(
+        self: &Arc<Self>,
+        publish: PublishOnce<'_>,
+    ) -> Result<Vec<Once>, PublishError> {
+        let (ids, messages) = publish.messages.iter().cloned().unzip();
+        let (answer, outcomes) = oneshot::channel();
+        let asks = Asks::Once(ids, publish.memory, answer);
+        self.enqueue(publish.channel, Waiting { messages, retention: publish.retention, asks })?;
+        outcomes.await.unwrap_or_else(|_| Err(the_process_ends()))
+    }
+
+    /// Puts a publish into its channel's lane.
+    fn enqueue(self: &Arc<Self>, channel: &ChannelName, waiting: Waiting) -> Result<(), PublishError> {
+        let weight = size_of(&waiting.messages);
         let begins = {
             let mut lanes = self.lanes.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let begins = !lanes.contains_key(publish.channel);
-            let lane = lanes.entry(publish.channel.clone()).or_default();
+            let begins = !lanes.contains_key(channel);
+            let lane = lanes.entry(channel.clone()).or_default();
             if lane.weight > 0 && lane.weight + weight > MOST_WAITING {
                 let reason = "channel: too much waits to be published".to_owned();
                 return Err(PublishError::Refused(StoreError { operation: "publish", reason }));
@@ -72,10 +105,9 @@ impl Inner {
             begins
         };
         if begins {
-            tokio::spawn(Arc::clone(self).run_lane(publish.channel.clone()));
+            tokio::spawn(Arc::clone(self).run_lane(channel.clone()));
         }
-        let gone = || StoreError { operation: "publish", reason: "channel: the process ends".to_owned() };
-        published.await.unwrap_or_else(|_| Err(PublishError::Unknown(gone())))
+        Ok(())
     }
 
     /// Publishes what waits for a channel, a batch at a time, until nothing does.
@@ -85,17 +117,22 @@ impl Inner {
             // Whoever was answered a moment ago may have the next message ready: what can run, runs first.
             tokio::task::yield_now().await;
             let Some(batch) = self.lanes.take(&channel) else { return };
+            if batch.first().is_some_and(Waiting::is_once) {
+                self.publish_batch_once(&channel, batch).await;
+                continue;
+            }
             let retention = batch.last().map_or_else(Retention::default, |last| last.retention);
             let name = Batch { node: self.own, number: self.batches.fetch_add(1, Ordering::Relaxed) };
             let messages = batch.iter().flat_map(|waiting| &waiting.messages);
             let published = self.publish_batch(&keys, messages, &retention, name).await;
             let mut seq = published.as_ref().map_or(0, |published| published.last.seq - published.count);
             for waiting in batch {
+                let Asks::Positions(answer) = waiting.asks else { continue };
                 let count = waiting.messages.len() as u64;
                 seq += count;
-                let answer = published.clone().map(|all| Published { last: Position { seq, ..all.last }, count });
                 // Whoever does not wait any more does not want to know.
-                let _ = waiting.answer.send(answer);
+                let _ = answer
+                    .send(published.clone().map(|all| Published { last: Position { seq, ..all.last }, count }));
             }
         }
     }
@@ -128,11 +165,7 @@ impl Inner {
             ];
             script::PUBLISH.command(&keys.keys, &arguments)
         };
-        let answer =
-            self.runner.run(keys.slot, &script::PUBLISH, command).await.map_err(|failure| match failure {
-                Failure::Refused(error) | Failure::Denied(error) => PublishError::Refused(error),
-                Failure::Unknown(error) => PublishError::Unknown(error),
-            })?;
+        let answer = self.runner.run(keys.slot, &script::PUBLISH, command).await.map_err(not_published)?;
         let last = read_position("publish", answer).map_err(PublishError::Unknown)?;
         Ok(Published { last, count })
     }
@@ -254,7 +287,7 @@ impl Inner {
 }
 
 impl Lanes {
-    /// The next batch for a channel; if there is none, the lane is given up.
+    /// The next batch for a channel, of one kind; if there is none, the lane is given up.
     fn take(&self, channel: &ChannelName) -> Option<Vec<Waiting>> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes.get_mut(channel)?;
@@ -266,7 +299,8 @@ impl Lanes {
         let mut count = 0;
         for waiting in &lane.waiting {
             let more = size_of(&waiting.messages);
-            if count > 0 && weight + more > BATCH {
+            let fits = weight + more <= BATCH && waiting.is_once() == lane.waiting[0].is_once();
+            if count > 0 && !fits {
                 break;
             }
             weight += more;
@@ -279,6 +313,23 @@ impl Lanes {
             lane.waiting.drain(..count).collect()
         })
     }
+}
+
+impl Waiting {
+    fn is_once(&self) -> bool {
+        matches!(self.asks, Asks::Once(..))
+    }
+}
+
+pub(super) fn not_published(failure: Failure) -> PublishError {
+    match failure {
+        Failure::Refused(error) | Failure::Denied(error) => PublishError::Refused(error),
+        Failure::Unknown(error) => PublishError::Unknown(error),
+    }
+}
+
+fn the_process_ends() -> PublishError {
+    PublishError::Unknown(StoreError { operation: "publish", reason: "channel: the process ends".to_owned() })
 }
 
 fn read_position(operation: &'static str, answer: Value) -> Result<Position, StoreError> {

@@ -107,6 +107,15 @@ impl Keys {
         ChannelKeys { keys: [key("head"), key("log")], inbox: key("live"), slot }
     }
 
+    /// The keys of a channel, and those of the ids that it remembers: the younger and the elder generation.
+    pub(super) fn channel_with_ids(&self, name: &ChannelName) -> (ChannelKeys, [String; 4]) {
+        let channel = self.channel(name);
+        let [head, log] = channel.keys.clone();
+        let stem = head.strip_suffix("head").unwrap_or_default();
+        let (young, old) = (format!("{stem}ids"), format!("{stem}ids-old"));
+        (channel, [head, log, young, old])
+    }
+
     pub(super) fn session(&self, key: SessionKey) -> SessionKeys {
         let bucket = bucket_of(key);
         let mut record = String::with_capacity(self.prefix.len() + 42);

@@ -12,6 +12,7 @@ mod keys;
 mod lean;
 mod link;
 mod members;
+mod once;
 mod origin;
 mod post;
 mod reply;
@@ -45,9 +46,9 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox, Kept, Own, Pending,
-    Position, Publish, PublishError, Published, Push, Sent, SessionRef, Signal, Slice, Span, Store, StoreError,
-    SubscribeError, Turn,
+    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox, Kept, Once, Own,
+    Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent, SessionRef, Signal, Slice, Span,
+    Store, StoreError, SubscribeError, Turn,
 };
 use crate::id::{ChannelName, NodeId};
 
@@ -395,6 +396,10 @@ impl Store for RedisStore {
 
     async fn publish(&self, publish: Publish<'_>) -> Result<Published, PublishError> {
         self.inner.publish(publish).await
+    }
+
+    async fn publish_once(&self, publish: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
+        self.inner.publish_once(publish).await
     }
 
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {

@@ -51,6 +51,7 @@ scripts! {
     END: "end" on "session" = " flags=no-writes" + "session" "end";
     SWEEP: "sweep" on "session" = " flags=allow-oom" + "session" "sweep";
     PUBLISH: "publish" on "channel" = "" + "channel" "publish";
+    PUBLISH_ONCE: "publish once" on "channel" = "" + "channel" "publish_once";
     READ: "read" on "channel" = " flags=no-writes" + "channel" "read";
     EXCERPT: "look up" on "channel" = " flags=no-writes" + "channel" "excerpt";
     TAIL: "tail" on "channel" = " flags=allow-oom" + "channel" "tail";

@@ -45,3 +45,25 @@ end
 local function save(h)
   redis.call('SET', KEYS[1], cmsgpack.pack(h), 'PXAT', h[EXPIRES])
 end
+
+-- Appends a batch to the log, and trims it. The head is changed, and not yet saved.
+local function append(h, at, entries, count, weight, most, most_bytes, age)
+  local element = struct.pack(ELEMENT, h[SEQ] + 1, count, at, weight) .. entries
+  if redis.call('RPUSH', KEYS[2], element) == 1 then h[FIRST], h[BYTES] = h[SEQ] + 1, 0 end
+  h[SEQ], h[BYTES] = h[SEQ] + count, h[BYTES] + weight
+  -- Ages are looked at from time to time: they need the oldest element.
+  local by_age = at - h[TRIMMED] > age / 16
+  if by_age then h[TRIMMED] = at end
+  while h[SEQ] - h[FIRST] >= most or h[BYTES] > most_bytes or by_age do
+    local oldest = redis.call('LINDEX', KEYS[2], 0)
+    local fine, first, held, written, weighed = pcall(struct.unpack, ELEMENT, oldest)
+    -- Something foreign is not kept: readers find it missing.
+    if not fine then first, held, written, weighed = h[FIRST], 0, 0, 0 end
+    if first + held - 1 == h[SEQ] then break end
+    -- A batch goes as a whole, once all its entries are beyond the limit of count.
+    if h[SEQ] - first - held + 1 < most and h[BYTES] <= most_bytes and at - written <= age then break end
+    redis.call('LPOP', KEYS[2])
+    h[FIRST], h[BYTES] = first + held, h[BYTES] - weighed
+  end
+  return element
+end
