@@ -54,7 +54,31 @@ impl ChannelName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The channel of what a queue's consumer is given. No name that [`new`](Self::new) takes leads to it.
+    pub(crate) fn of_consumer(queue: &Self, consumer: &str) -> Self {
+        Self(format!("{queue}{CONSUMER_MARK}{consumer}").into())
+    }
+
+    /// The queue and the consumer whose channel this is.
+    pub(crate) fn consumer(&self) -> Option<(&str, &str)> {
+        self.0.split_once(CONSUMER_MARK)
+    }
+
+    /// A name that was written down, of whatever kind.
+    pub(crate) fn written(name: &str) -> Option<Self> {
+        match name.split_once(CONSUMER_MARK) {
+            None => Self::new(name).ok(),
+            Some((queue, consumer)) => {
+                let is_id = consumer.len() == 32 && consumer.bytes().all(|byte| byte.is_ascii_hexdigit());
+                Self::new(queue).ok().filter(|_| is_id).map(|queue| Self::of_consumer(&queue, consumer))
+            }
+        }
+    }
 }
+
+/// What stands between a queue and a consumer of it in a channel's name.
+const CONSUMER_MARK: char = '\u{1f}';
 
 impl std::str::FromStr for ChannelName {
     type Err = InvalidChannelName;
@@ -204,7 +228,7 @@ impl From<&str> for MessageId {
     }
 }
 
-/// A hash of texts.
+/// A hash of texts, each with its length.
 pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -226,6 +250,20 @@ mod tests {
         assert_eq!(ChannelName::new(&"x".repeat(513)), Err(InvalidChannelName::TooLong(513)));
         assert_eq!(ChannelName::new("a\nb"), Err(InvalidChannelName::Control));
         assert!(ChannelName::new(&"é".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn nobody_else_has_the_channel_of_a_consumer() {
+        let queue = ChannelName::new("/queue/a").unwrap();
+        let id = "0123456789abcdef0123456789abcdef";
+        let channel = ChannelName::of_consumer(&queue, id);
+        assert_eq!(channel.consumer(), Some(("/queue/a", id)));
+        assert_eq!(ChannelName::new(channel.as_str()), Err(InvalidChannelName::Control));
+        assert_eq!(ChannelName::written(channel.as_str()), Some(channel));
+        assert_eq!(ChannelName::written("/queue/a"), Some(queue));
+        for wrong in ["/queue/a\u{1f}", "/queue/a\u{1f}x", "\u{1f}0123456789abcdef0123456789abcdef", ""] {
+            assert_eq!(ChannelName::written(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

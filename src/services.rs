@@ -138,7 +138,7 @@ impl Ledger {
     async fn publish(&self, text: String) -> &'static str {
         match self.node.publish(&self.channel, text).await {
             Ok(_) => "accepted",
-            Err(PublishError::Refused(_)) => "refused",
+            Err(PublishError::Refused(_) | PublishError::Full) => "refused",
             Err(PublishError::Unknown(_)) => "unknown",
         }
     }

@@ -70,6 +70,10 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         tracing::warn!(%error, "a STOMP message could not be published");
         match error {
+            PublishError::Full => Self::new(
+                "queue full",
+                "The queue holds as much as it may that nobody has handled yet. The message was not accepted.",
+            ),
             PublishError::Refused(_) => Self::new("not accepted", "The message was not accepted."),
             PublishError::Unknown(_) => {
                 Self::new("outcome unknown", "The message may or may not have been accepted.")

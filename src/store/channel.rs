@@ -182,4 +182,7 @@ pub enum PublishError {
     /// Nobody knows: only a retry of the same batch is safe.
     #[error("outcome unknown: {0}")]
     Unknown(StoreError),
+    /// They were not: the queue holds as much as it may that nobody has handled yet.
+    #[error("the queue is full")]
+    Full,
 }

@@ -10,6 +10,7 @@
 mod channel;
 pub mod memory;
 mod once;
+mod queue;
 pub mod redis;
 mod session;
 
@@ -25,6 +26,7 @@ pub use channel::{
 };
 pub use memory::MemoryStore;
 pub use once::{IdMemory, Once, PublishOnce};
+pub use queue::{ConsumeError, Consumer, ConsumerId, Settle, Settled, Which};
 pub use session::{
     Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent,
     Kept, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover,
@@ -80,6 +82,24 @@ pub trait Store: Send + Sync + 'static {
 
     /// Undoes [`follow`](Self::follow).
     async fn unfollow(&self, node: NodeId, channel: &ChannelName);
+
+    /// Appends messages to a queue, all or none: each is given to one of its consumers, in the order in which they were
+    /// accepted, and kept until one has handled it. Of the retention, entries and bytes count: past these nothing is
+    /// dropped, but [`PublishError::Full`] answered. A [`Batch`] works as for [`publish`](Self::publish).
+    async fn enqueue(&self, enqueue: Publish<'_>) -> Result<Published, PublishError>;
+
+    /// Makes a consumer known to its queue, of which there may be `most`. What it is given, of which `credit` messages at
+    /// most are not settled at any time, is appended to its [channel](Consumer::channel); the position before the first
+    /// is answered. Repeating it changes nothing.
+    async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError>;
+
+    /// Says what became of messages that a consumer was given. Repeating it, or settling what is settled, changes nothing.
+    async fn settle(&self, consumer: &Consumer, settle: Settle) -> Result<Settled, StoreError>;
+
+    /// Ends a consumer: what it has not settled goes back to the queue, before all that came later, and to others. With
+    /// `handled`, what it was given up to there counts as handled. A [`consume`](Self::consume) that comes later is
+    /// refused. What is in the consumer's channel can be read for a few minutes more.
+    async fn cancel(&self, consumer: &Consumer, handled: Option<Position>) -> Result<(), StoreError>;
 
     /// Takes hold of a session, or says who holds it.
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError>;

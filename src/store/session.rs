@@ -266,7 +266,7 @@ impl Feed {
             None => (text, None),
             Some((channel, tag)) => (channel, Some(tag.into())),
         };
-        Some(Self { channel: ChannelName::new(channel).ok()?, tag })
+        Some(Self { channel: ChannelName::written(channel)?, tag })
     }
 }
 

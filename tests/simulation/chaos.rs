@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone, Hold, Inbox, Kept,
-    Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent, SessionRef, Signal,
-    Slice, Span, Store, StoreError, SubscribeError, Turn,
+    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone,
+    Hold, Inbox, Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent,
+    SessionRef, Settle, Settled, Signal, Slice, Span, Store, StoreError, SubscribeError, Turn,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId};
 use tokio::sync::watch;
@@ -267,6 +267,22 @@ impl Store for Way {
             base.publish_once(PublishOnce { channel: &channel, messages: &messages, retention, memory }).await
         };
         self.give_up("publish once", command).await.unwrap_or_else(|error| Err(PublishError::Unknown(error)))
+    }
+
+    async fn enqueue(&self, enqueue: Publish<'_>) -> Result<Published, PublishError> {
+        self.base.enqueue(enqueue).await
+    }
+
+    async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError> {
+        self.base.consume(consumer, credit, most).await
+    }
+
+    async fn settle(&self, consumer: &Consumer, settle: Settle) -> Result<Settled, StoreError> {
+        self.base.settle(consumer, settle).await
+    }
+
+    async fn cancel(&self, consumer: &Consumer, handled: Option<Position>) -> Result<(), StoreError> {
+        self.base.cancel(consumer, handled).await
     }
 
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {

@@ -7,6 +7,8 @@ mod once;
 mod pages;
 mod processes;
 mod property;
+mod queue_property;
+mod queues;
 #[path = "../support/redis.rs"]
 mod redis;
 mod resume;
@@ -60,6 +62,20 @@ contract! {
         nothing_is_missed_between_the_head_that_was_told_and_what_is_heard
         follows_are_counted
         what_is_published_at_once_is_in_one_order_for_all;
+    queues:
+        messages_wait_for_a_consumer_and_go_to_one_each_in_turn
+        what_a_consumer_is_given_is_heard_by_those_who_follow_its_channel
+        a_consumer_holds_no_more_than_its_credit
+        a_consumer_with_many_bytes_unsettled_waits_as_well
+        what_is_returned_goes_first_and_to_another_and_says_how_often_it_was_given
+        what_a_consumer_leaves_goes_to_others_in_the_order_it_had
+        a_consumer_that_was_cancelled_does_not_come_back
+        a_queue_has_so_many_consumers_and_no_more
+        a_full_queue_refuses_and_drops_nothing
+        a_batch_enqueued_again_is_answered_but_not_taken
+        what_is_settled_and_received_is_not_kept_for_the_consumer
+        positions_that_a_consumer_never_had_are_unknown
+        enqueued_at_once_is_in_one_order_and_nothing_is_lost;
     feeds:
         subscriptions_to_one_channel_with_different_tags_have_a_cursor_each
         what_a_call_keeps_is_there_for_the_next_call_and_for_receivers

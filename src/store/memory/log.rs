@@ -110,6 +110,38 @@ impl Log {
         (published, appended)
     }
 
+    /// Appends what a queue's consumer is given, behind what it was given before; all of it is kept.
+    pub(super) fn give(&mut self, after: u64, messages: &[Message], now: Instant) -> Vec<Entry> {
+        self.used = now;
+        self.retention = Retention { entries: usize::MAX, bytes: usize::MAX, age: std::time::Duration::MAX };
+        if self.head != after {
+            // The log was abandoned meanwhile: what it held cannot be read any more.
+            self.epoch = Epoch::random();
+            self.head = after;
+            self.entries.clear();
+            self.bytes = 0;
+        }
+        let at = wall_clock();
+        messages.iter().map(|message| self.append(message.clone(), now, at)).collect()
+    }
+
+    /// Drops all entries up to a place.
+    pub(super) fn drop_up_to(&mut self, seq: u64) {
+        while !self.entries.is_empty() && self.oldest() <= seq {
+            self.bytes -= self.entries.pop_front().map_or(0, |kept| kept.message.weight());
+        }
+    }
+
+    /// What is left ages as in any other channel.
+    pub(super) fn let_age(&mut self) {
+        self.retention = Retention::default();
+    }
+
+    /// Whether an entry of this position is known to have been.
+    pub(super) fn had(&self, position: Position) -> bool {
+        position.epoch == self.epoch && position.seq <= self.head
+    }
+
     fn append(&mut self, message: Message, now: Instant, at: u64) -> Entry {
         self.head += 1;
         self.bytes += message.weight();

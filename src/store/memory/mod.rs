@@ -5,6 +5,7 @@
 
 mod ids;
 mod log;
+mod queue;
 mod record;
 
 use std::cmp::Reverse;
@@ -20,11 +21,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::log::Log;
+use self::queue::{Given, Queue};
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Entry, Excerpt, Feed, First, Gone, Hold, Holder, Inbox,
-    Intent, Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent,
-    SessionRef, Signal, Slice, Span, Store, StoreError, SubscribeError, Turn, given_up_on, shard_of,
+    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entry, Excerpt, Feed, First, Gone,
+    Hold, Holder, Inbox, Intent, Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce,
+    Published, Push, Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Store, StoreError, SubscribeError,
+    Turn, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -43,6 +46,7 @@ use crate::id::{ChannelName, NodeId, SessionKey};
 pub struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
     channels: Mutex<HashMap<ChannelName, Arc<Mutex<Log>>>>,
+    queues: Mutex<HashMap<ChannelName, Arc<Mutex<Queue>>>>,
     nodes: RwLock<HashMap<NodeId, Weak<dyn Inbox>>>,
     /// Nodes that are about to leave.
     retired: Mutex<HashSet<NodeId>>,
@@ -116,6 +120,33 @@ impl MemoryStore {
                 let log = Arc::new(Mutex::new(Log::new(Instant::now())));
                 channels.insert(channel.clone(), Arc::clone(&log));
                 log
+            }
+        }
+    }
+
+    fn queue(&self, name: &ChannelName) -> Arc<Mutex<Queue>> {
+        let mut queues = lock(&self.queues);
+        match queues.get(name) {
+            Some(queue) => Arc::clone(queue),
+            None => {
+                let queue = Arc::new(Mutex::new(Queue::new(Instant::now())));
+                queues.insert(name.clone(), Arc::clone(&queue));
+                queue
+            }
+        }
+    }
+
+    /// Appends what consumers of a queue are given to their channels. Under the queue's lock: they get it in order.
+    fn give(&self, queue: &ChannelName, given: Vec<Given>) {
+        for Given { consumer, after, messages } in given {
+            let channel = Consumer { queue: queue.clone(), id: consumer }.channel();
+            let log = self.log(&channel);
+            let mut log = lock(&log);
+            let entries = log.give(after, &messages, Instant::now());
+            for node in log.followers() {
+                if let Some(inbox) = self.inbox(node) {
+                    inbox.entries(&channel, log.epoch(), &entries);
+                }
             }
         }
     }
@@ -215,6 +246,10 @@ impl MemoryStore {
             }
             *swept = Some(now);
         }
+        lock(&self.queues).retain(|_, queue| {
+            let abandoned = lock(queue).is_abandoned(now);
+            Arc::strong_count(queue) > 1 || !abandoned
+        });
         lock(&self.channels).retain(|_, log| {
             let mut kept = lock(log);
             kept.trim(now);
@@ -336,6 +371,56 @@ impl Store for MemoryStore {
         let mut log = lock(&log);
         log.touch(Instant::now());
         log.unfollow(node);
+    }
+
+    async fn enqueue(&self, enqueue: Publish<'_>) -> Result<Published, PublishError> {
+        let queue = self.queue(enqueue.channel);
+        let mut queue = lock(&queue);
+        let published = queue.enqueue(&enqueue, Instant::now())?;
+        self.give(enqueue.channel, queue.assign());
+        Ok(published)
+    }
+
+    async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError> {
+        let queue = self.queue(&consumer.queue);
+        let mut queue = lock(&queue);
+        queue.consume(consumer.id, credit, most, Instant::now())?;
+        let log = self.log(&consumer.channel());
+        let epoch = {
+            let mut log = lock(&log);
+            log.touch(Instant::now());
+            log.epoch()
+        };
+        self.give(&consumer.queue, queue.assign());
+        Ok(Position { epoch, seq: 0 })
+    }
+
+    async fn settle(&self, consumer: &Consumer, settle: Settle) -> Result<Settled, StoreError> {
+        let queue = self.queue(&consumer.queue);
+        let mut queue = lock(&queue);
+        let (Settle::Received { at, .. } | Settle::Handled(at, _) | Settle::Returned(at, _)) = settle;
+        let log = self.log(&consumer.channel());
+        if !queue.knows(consumer.id) || !lock(&log).had(at) {
+            return Ok(Settled::Unknown);
+        }
+        let needless = queue.settle(consumer.id, settle, Instant::now());
+        lock(&log).drop_up_to(needless);
+        self.give(&consumer.queue, queue.assign());
+        Ok(Settled::Done)
+    }
+
+    async fn cancel(&self, consumer: &Consumer, handled: Option<Position>) -> Result<(), StoreError> {
+        let queue = self.queue(&consumer.queue);
+        let mut queue = lock(&queue);
+        let log = self.log(&consumer.channel());
+        let handled = {
+            let mut log = lock(&log);
+            log.let_age();
+            handled.filter(|at| log.had(*at))
+        };
+        queue.cancel(consumer.id, handled, Instant::now());
+        self.give(&consumer.queue, queue.assign());
+        Ok(())
     }
 
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {

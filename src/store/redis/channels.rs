@@ -66,15 +66,8 @@ impl Inner {
             let keys = self.keys.channel(publish.channel);
             return self.publish_batch(&keys, publish.messages.iter(), &publish.retention, batch).await;
         }
-        let (answer, published) = oneshot::channel();
-        self.enqueue(
-            publish.channel,
-            Waiting {
-                messages: publish.messages.into(),
-                retention: publish.retention,
-                asks: Asks::Positions(answer),
-            },
-        )?;
+        let (waiting, published) = Waiting::of(publish.messages, publish.retention);
+        self.put(publish.channel, waiting)?;
         published.await.unwrap_or_else(|_| Err(the_process_ends()))
     }
 
@@ -85,26 +78,13 @@ impl Inner {
         let (ids, messages) = publish.messages.iter().cloned().unzip();
         let (answer, outcomes) = oneshot::channel();
         let asks = Asks::Once(ids, publish.memory, answer);
-        self.enqueue(publish.channel, Waiting { messages, retention: publish.retention, asks })?;
+        self.put(publish.channel, Waiting { messages, retention: publish.retention, asks })?;
         outcomes.await.unwrap_or_else(|_| Err(the_process_ends()))
     }
 
     /// Puts a publish into its channel's lane.
-    fn enqueue(self: &Arc<Self>, channel: &ChannelName, waiting: Waiting) -> Result<(), PublishError> {
-        let weight = size_of(&waiting.messages);
-        let begins = {
-            let mut lanes = self.lanes.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let begins = !lanes.contains_key(channel);
-            let lane = lanes.entry(channel.clone()).or_default();
-            if lane.weight > 0 && lane.weight + weight > MOST_WAITING {
-                let reason = "channel: too much waits to be published".to_owned();
-                return Err(PublishError::Refused(StoreError { operation: "publish", reason }));
-            }
-            lane.weight += weight;
-            lane.waiting.push(waiting);
-            begins
-        };
-        if begins {
+    fn put(self: &Arc<Self>, channel: &ChannelName, waiting: Waiting) -> Result<(), PublishError> {
+        if self.lanes.put(channel, waiting)? {
             tokio::spawn(Arc::clone(self).run_lane(channel.clone()));
         }
         Ok(())
@@ -287,8 +267,23 @@ impl Inner {
 }
 
 impl Lanes {
+    /// Puts a publish into a lane; whether the caller has to run it.
+    pub(super) fn put(&self, channel: &ChannelName, waiting: Waiting) -> Result<bool, PublishError> {
+        let weight = size_of(&waiting.messages);
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let begins = !lanes.contains_key(channel);
+        let lane = lanes.entry(channel.clone()).or_default();
+        if lane.weight > 0 && lane.weight + weight > MOST_WAITING {
+            let reason = "channel: too much waits to be published".to_owned();
+            return Err(PublishError::Refused(StoreError { operation: "publish", reason }));
+        }
+        lane.weight += weight;
+        lane.waiting.push(waiting);
+        Ok(begins)
+    }
+
     /// The next batch for a channel, of one kind; if there is none, the lane is given up.
-    fn take(&self, channel: &ChannelName) -> Option<Vec<Waiting>> {
+    pub(super) fn take(&self, channel: &ChannelName) -> Option<Vec<Waiting>> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes.get_mut(channel)?;
         if lane.waiting.is_empty() {
@@ -316,6 +311,15 @@ impl Lanes {
 }
 
 impl Waiting {
+    /// Messages whose positions are asked for, and where they will be told.
+    pub(super) fn of(
+        messages: &[Message],
+        retention: Retention,
+    ) -> (Self, oneshot::Receiver<Result<Published, PublishError>>) {
+        let (answer, published) = oneshot::channel();
+        (Self { messages: messages.into(), retention, asks: Asks::Positions(answer) }, published)
+    }
+
     fn is_once(&self) -> bool {
         matches!(self.asks, Asks::Once(..))
     }
@@ -328,7 +332,7 @@ pub(super) fn not_published(failure: Failure) -> PublishError {
     }
 }
 
-fn the_process_ends() -> PublishError {
+pub(super) fn the_process_ends() -> PublishError {
     PublishError::Unknown(StoreError { operation: "publish", reason: "channel: the process ends".to_owned() })
 }
 

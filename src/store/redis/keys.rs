@@ -20,6 +20,13 @@ pub(super) struct ChannelKeys {
     pub(super) slot: u16,
 }
 
+/// The key of a queue's head, by which scripts know the keys of all else that belongs to the queue: its messages, its
+/// consumers, and the channel of each.
+pub(super) struct QueueKeys {
+    pub(super) keys: [String; 1],
+    pub(super) slot: u16,
+}
+
 /// The key of one session's record. Scripts know by it the keys of all else that belongs to the session: its own frames,
 /// its subscriptions, origin and attributes, and its bucket's deadlines.
 pub(super) struct SessionKeys {
@@ -30,6 +37,22 @@ pub(super) struct SessionKeys {
 /// The slot of a hash tag.
 pub(super) fn slot_of(tag: &str) -> u16 {
     crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
+}
+
+/// The hash tag of a channel or a queue.
+fn channel_tag(name: &str) -> String {
+    let mut tag = String::with_capacity(name.len() + 2);
+    tag.push_str("c:");
+    for c in name.chars() {
+        match c {
+            // A brace would end the hash tag.
+            '{' => tag.push_str("%7B"),
+            '}' => tag.push_str("%7D"),
+            '%' => tag.push_str("%25"),
+            c => tag.push(c),
+        }
+    }
+    tag
 }
 
 /// The bucket of a session.
@@ -91,20 +114,21 @@ impl Keys {
 
     pub(super) fn channel(&self, name: &ChannelName) -> ChannelKeys {
         let prefix = &self.prefix;
-        let mut tag = String::with_capacity(name.as_str().len() + 2);
-        tag.push_str("c:");
-        for c in name.as_str().chars() {
-            match c {
-                // A brace would end the hash tag.
-                '{' => tag.push_str("%7B"),
-                '}' => tag.push_str("%7D"),
-                '%' => tag.push_str("%25"),
-                c => tag.push(c),
-            }
-        }
+        // What a queue's consumer is given stands beside the queue.
+        let (name, part) = match name.consumer() {
+            Some((queue, consumer)) => (queue, format!("{consumer}:")),
+            None => (name.as_str(), String::new()),
+        };
+        let tag = channel_tag(name);
         let slot = slot_of(&tag);
-        let key = |kind: &str| format!("{prefix}:{{{tag}}}:{kind}");
+        let key = |kind: &str| format!("{prefix}:{{{tag}}}:{part}{kind}");
         ChannelKeys { keys: [key("head"), key("log")], inbox: key("live"), slot }
+    }
+
+    pub(super) fn queue(&self, name: &ChannelName) -> QueueKeys {
+        let tag = channel_tag(name.as_str());
+        let slot = slot_of(&tag);
+        QueueKeys { keys: [format!("{}:{{{tag}}}:queue", self.prefix)], slot }
     }
 
     /// The keys of a channel, and those of the ids that it remembers: the younger and the elder generation.
@@ -196,6 +220,16 @@ mod tests {
         let odd = keys.channel(&ChannelName::new("a}b{%7D").unwrap());
         assert_eq!(odd.keys[0], "p:{c:a%7Db%7B%257D}:head");
         assert_ne!(odd.keys[0], keys.channel(&ChannelName::new("a%7Db{}").unwrap()).keys[0]);
+    }
+
+    #[test]
+    fn what_a_consumer_is_given_stands_in_its_queues_slot() {
+        let (keys, queue) = (Keys::new("p"), ChannelName::new("/queue/{a}").unwrap());
+        let consumer = ChannelName::of_consumer(&queue, "0f");
+        let (of_queue, of_consumer) = (keys.queue(&queue), keys.channel(&consumer));
+        assert_eq!(of_queue.keys[0], "p:{c:/queue/%7Ba%7D}:queue");
+        assert_eq!(of_consumer.keys[1], "p:{c:/queue/%7Ba%7D}:0f:log");
+        assert_eq!(of_queue.slot, of_consumer.slot);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod members;
 mod once;
 mod origin;
 mod post;
+mod queues;
 mod reply;
 mod run;
 mod script;
@@ -46,9 +47,9 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox, Kept, Once, Own,
-    Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent, SessionRef, Signal, Slice, Span,
-    Store, StoreError, SubscribeError, Turn,
+    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox,
+    Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent, SessionRef,
+    Settle, Settled, Signal, Slice, Span, Store, StoreError, SubscribeError, Turn,
 };
 use crate::id::{ChannelName, NodeId};
 
@@ -95,6 +96,7 @@ struct Inner {
     /// The shortest disconnect delay of a session that was begun here, in milliseconds.
     shortest_delay: AtomicU64,
     lanes: Lanes,
+    queue_lanes: Lanes,
     calls: Calls,
     members: RwLock<HashMap<NodeId, Arc<Member>>>,
     observed: Mutex<Observed>,
@@ -170,6 +172,7 @@ impl RedisStoreBuilder {
                 batches: AtomicU64::new(1),
                 shortest_delay: AtomicU64::new(u64::MAX),
                 lanes: Lanes::default(),
+                queue_lanes: Lanes::default(),
                 calls: Calls::default(),
                 members: RwLock::default(),
                 observed: Mutex::default(),
@@ -459,6 +462,22 @@ impl Store for RedisStore {
             // Under the lock: nobody begins to follow meanwhile.
             inner.subscriptions.remove(&inner.keys.channel(channel).inbox);
         }
+    }
+
+    async fn enqueue(&self, enqueue: Publish<'_>) -> Result<Published, PublishError> {
+        self.inner.enqueue(enqueue).await
+    }
+
+    async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError> {
+        self.inner.consume(consumer, credit, most).await
+    }
+
+    async fn settle(&self, consumer: &Consumer, settle: Settle) -> Result<Settled, StoreError> {
+        self.inner.settle(consumer, settle).await
+    }
+
+    async fn cancel(&self, consumer: &Consumer, handled: Option<Position>) -> Result<(), StoreError> {
+        self.inner.cancel(consumer, handled).await
     }
 
     async fn attach(&self, attach: Attach<'_>) -> Result<Attached, StoreError> {

@@ -56,6 +56,10 @@ scripts! {
     EXCERPT: "look up" on "channel" = " flags=no-writes" + "channel" "excerpt";
     TAIL: "tail" on "channel" = " flags=allow-oom" + "channel" "tail";
     HEAD: "head" on "channel" = " flags=allow-oom" + "channel" "head";
+    ENQUEUE: "enqueue" on "queue" = "" + "channel" "queue" "enqueue";
+    CONSUME: "consume" on "queue" = " flags=allow-oom" + "channel" "queue" "consume";
+    SETTLE: "settle" on "queue" = " flags=allow-oom" + "channel" "queue" "settle";
+    CANCEL: "cancel" on "queue" = " flags=allow-oom" + "channel" "queue" "cancel";
     RENEW: "renew" on "node" = " flags=allow-oom" + "renew";
     LEAVE: "leave" on "node" = " flags=allow-oom" + "leave";
 }

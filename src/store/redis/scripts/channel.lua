@@ -10,8 +10,8 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function load()
-  local packed = redis.call('GET', KEYS[1])
+local function load(head)
+  local packed = redis.call('GET', head or KEYS[1])
   if not packed then return nil end
   local fine, h = pcall(cmsgpack.unpack, packed)
   if not fine or type(h) ~= 'table' or h[MAGIC] ~= 'C1' then
@@ -22,9 +22,9 @@ end
 
 -- Begins the channel's life, or a new epoch of it where another server than this one wrote it last: what that one had
 -- acknowledged may be missing here, and must not be numbered anew. Whether anything changed.
-local function begin(h, epoch, writer)
+local function begin(h, epoch, writer, log)
   if not h then
-    redis.call('UNLINK', KEYS[2])
+    redis.call('UNLINK', log or KEYS[2])
     return { 'C1', epoch, 0, 1, 0, 0, writer, {}, {}, 0 }, true
   end
   if h[WRITER] == writer then return h, false end
@@ -42,8 +42,8 @@ local function renew(h, at, ttl)
   return true
 end
 
-local function save(h)
-  redis.call('SET', KEYS[1], cmsgpack.pack(h), 'PXAT', h[EXPIRES])
+local function save(h, head)
+  redis.call('SET', head or KEYS[1], cmsgpack.pack(h), 'PXAT', h[EXPIRES])
 end
 
 -- Appends a batch to the log, and trims it. The head is changed, and not yet saved.
