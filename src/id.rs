@@ -163,10 +163,13 @@ impl SessionKey {
         Self(bytes)
     }
 
-    /// A number spread evenly over keys: which bucket or shard a session belongs to.
+    /// How many buckets there are.
+    pub const BUCKETS: u16 = 1024;
+
+    /// The bucket of a session: a number below [`BUCKETS`](Self::BUCKETS), spread evenly over keys.
     #[must_use]
     pub fn bucket(&self) -> u16 {
-        u16::from_be_bytes([self.0[0], self.0[1]])
+        u16::from_be_bytes([self.0[0], self.0[1]]) % Self::BUCKETS
     }
 }
 

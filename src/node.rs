@@ -1,7 +1,7 @@
 //! One server process: its store, its hub, its tasks, and how it ends.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -50,8 +50,6 @@ pub(crate) struct NodeInner {
     pub(crate) least_retention: Retention,
     /// Sessions that live here alone: those of WebSockets that are not anchored.
     sockets: AtomicUsize,
-    /// Counts the sessions of WebSockets.
-    lives: AtomicU64,
     services: RwLock<HashMap<Arc<str>, Weak<ServiceState>>>,
     tasks: TaskTracker,
     /// Cancelled when the background tasks are to end.
@@ -136,7 +134,6 @@ impl NodeBuilder {
             retentions: self.retentions,
             id_memory: self.id_memory,
             sockets: AtomicUsize::new(0),
-            lives: AtomicU64::new(0),
             services: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -407,11 +404,6 @@ impl NodeInner {
     /// Whether the node's work is to end, within some time.
     pub(crate) async fn is_stopping_within(&self, time: Duration) -> bool {
         self.stop.is_cancelled() || tokio::time::timeout(time, self.stop.cancelled()).await.is_ok()
-    }
-
-    /// A number that no other WebSocket's session of this node has.
-    pub(crate) fn next_life(&self) -> u64 {
-        self.lives.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn add_service(&self, service: &Arc<ServiceState>) {

@@ -484,7 +484,7 @@ impl Sessions for ServiceSessions {
         }
         node.socket_opened();
         let origin = self.origin(&request, false);
-        let session = SessionRef { key: SessionKey::random(), life: node.next_life() };
+        let session = SessionRef { key: SessionKey::random(), life: rand::random() };
         Ok(AnySocket::Local(LocalSocket::open(Arc::clone(node), Arc::clone(service), origin, session)))
     }
 

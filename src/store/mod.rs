@@ -12,6 +12,7 @@ pub mod memory;
 mod once;
 mod queue;
 pub mod redis;
+mod roster;
 mod session;
 
 use std::fmt;
@@ -27,10 +28,11 @@ pub use channel::{
 pub use memory::MemoryStore;
 pub use once::{IdMemory, Once, PublishOnce};
 pub use queue::{ConsumeError, Consumer, ConsumerId, Settle, Settled, Which};
+pub use roster::{Entered, Here, Left, Place, Present, Roster, Stay, Telling, Visitor};
 pub use session::{
     Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent,
-    Kept, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover,
-    Terms, Turn,
+    Kept, Known, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription,
+    Takeover, Terms, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -191,6 +193,28 @@ pub trait Store: Send + Sync + 'static {
 
     /// Why clients should not be sent to this node now; `None` where nothing speaks against it.
     fn unready(&self, node: NodeId) -> Option<&'static str>;
+
+    /// Writes a session into a roster. That it is there is said again from time to time: otherwise it is taken for gone, some
+    /// half an hour later.
+    async fn enter(&self, roster: Roster<'_>, stay: Stay, visitor: Visitor<'_>) -> Result<Entered, StoreError>;
+
+    /// Ends a session's stay in a roster. An [`enter`](Self::enter) of the same stay that comes late changes nothing.
+    async fn exit(&self, roster: Roster<'_>, stay: Stay) -> Result<Left, StoreError>;
+
+    /// Who is in the roster of a channel: `most` members at most, from the first on or behind a place.
+    async fn here(&self, channel: &ChannelName, after: Option<&Place>, most: usize) -> Result<Here, StoreError>;
+
+    /// The keys of sessions that the store knows in a [bucket](SessionKey::bucket), in order: `most` at most, those after
+    /// one or the first.
+    async fn keys(
+        &self,
+        bucket: u16,
+        after: Option<SessionKey>,
+        most: usize,
+    ) -> Result<Vec<SessionKey>, StoreError>;
+
+    /// What the store knows of a session that is open.
+    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError>;
 
     /// Sends a signal to a node.
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError>;

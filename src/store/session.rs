@@ -15,7 +15,7 @@ use crate::request::RequestInfo;
 pub struct SessionRef {
     /// The client's id, hashed.
     pub key: SessionKey,
-    /// Which session under that key.
+    /// Which session under that key; of sessions under different keys, almost certainly different as well.
     pub life: u64,
 }
 
@@ -445,6 +445,21 @@ pub struct Opening {
     pub attributes: BTreeMap<String, String>,
     /// The call.
     pub turn: Turn,
+}
+
+/// An open session, as the store knows it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The session.
+    pub session: SessionRef,
+    /// How it began.
+    pub origin: Arc<Origin>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The node of its receiver; `None` while it is between two requests.
+    pub node: Option<NodeId>,
+    /// How many subscriptions it has in the store.
+    pub subscriptions: usize,
 }
 
 /// A session is over; whoever holds this runs its `on_close`.

@@ -10,6 +10,7 @@ mod ids;
 mod places;
 mod program;
 mod proxy;
+mod rosters;
 #[path = "../support/redis.rs"]
 mod server;
 mod start;

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entry, Epoch, Excerpt, Feed, Gone,
-    Hold, Inbox, Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent,
-    SessionRef, Settle, Settled, Signal, Slice, Span, Store, StoreError, SubscribeError, Turn,
+    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entered, Entry, Epoch, Excerpt,
+    Feed, Gone, Here, Hold, Inbox, Kept, Known, Left, Once, Own, Pending, Place, Position, Publish, PublishError,
+    PublishOnce, Published, Push, Roster, Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Stay, Store,
+    StoreError, SubscribeError, Turn, Visitor,
 };
-use sockhop::{ChannelName, CloseReason, Message, NodeId};
+use sockhop::{ChannelName, CloseReason, Message, NodeId, SessionKey};
 use tokio::sync::watch;
 
 /// What a node can do.
@@ -458,6 +459,32 @@ impl Store for Way {
 
     fn unready(&self, node: NodeId) -> Option<&'static str> {
         self.base.unready(node)
+    }
+
+    async fn enter(&self, roster: Roster<'_>, stay: Stay, visitor: Visitor<'_>) -> Result<Entered, StoreError> {
+        // Nobody here has a roster.
+        self.base.enter(roster, stay, visitor).await
+    }
+
+    async fn exit(&self, roster: Roster<'_>, stay: Stay) -> Result<Left, StoreError> {
+        self.base.exit(roster, stay).await
+    }
+
+    async fn here(&self, channel: &ChannelName, after: Option<&Place>, most: usize) -> Result<Here, StoreError> {
+        self.base.here(channel, after, most).await
+    }
+
+    async fn keys(
+        &self,
+        bucket: u16,
+        after: Option<SessionKey>,
+        most: usize,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        self.base.keys(bucket, after, most).await
+    }
+
+    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
+        self.base.known(key).await
     }
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {

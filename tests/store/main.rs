@@ -12,6 +12,8 @@ mod queues;
 #[path = "../support/redis.rs"]
 mod redis;
 mod resume;
+mod roster_property;
+mod rosters;
 mod sessions;
 mod world;
 
@@ -111,6 +113,16 @@ contract! {
         a_replay_goes_on_with_the_next_receiver_and_again_for_a_repeat
         only_the_attempt_that_has_the_session_may_send
         a_place_in_a_channel_counts_once_it_is_confirmed;
+    rosters:
+        a_user_with_two_sessions_is_one_member_and_told_of_once
+        sessions_without_a_user_are_members_of_their_own
+        an_entering_that_comes_after_its_stay_is_over_leaves_no_ghost
+        a_session_that_comes_back_as_another_user_leaves_as_the_first
+        pages_hold_each_member_once_in_the_order_of_names
+        what_comes_after_a_look_is_told_from_where_it_stood
+        a_roster_of_which_nobody_is_told_tells_nothing
+        a_users_name_has_a_length
+        open_sessions_are_found_by_bucket_and_looked_up;
     sessions:
         the_first_attach_creates_and_the_second_is_told_who_holds
         without_room_nothing_is_created_but_known_sessions_are_held

@@ -7,6 +7,7 @@ mod ids;
 mod log;
 mod queue;
 mod record;
+mod roster;
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry as MapEntry;
@@ -24,10 +25,10 @@ use self::log::Log;
 use self::queue::{Given, Queue};
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entry, Excerpt, Feed, First, Gone,
-    Hold, Holder, Inbox, Intent, Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce,
-    Published, Push, Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Store, StoreError, SubscribeError,
-    Turn, given_up_on, shard_of,
+    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entered, Entry, Excerpt, Feed,
+    First, Gone, Here, Hold, Holder, Inbox, Intent, Kept, Known, Left, Once, Own, Pending, Place, Position,
+    Publish, PublishError, PublishOnce, Published, Push, Roster, Sent, SessionRef, Settle, Settled, Signal, Slice,
+    Span, Stay, Store, StoreError, SubscribeError, Telling, Turn, Visitor, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -51,6 +52,7 @@ pub struct MemoryStore {
     /// Nodes that are about to leave.
     retired: Mutex<HashSet<NodeId>>,
     lives: AtomicU64,
+    rosters: Mutex<HashMap<ChannelName, roster::Roster>>,
     /// Sessions that are not over.
     open: Arc<AtomicUsize>,
     /// Sessions that wait for their deadline.
@@ -237,6 +239,32 @@ impl MemoryStore {
         expired
     }
 
+    fn append(&self, publish: &Publish<'_>) -> Published {
+        let log = self.log(publish.channel);
+        let mut log = lock(&log);
+        let (published, entries) = log.publish(publish, Instant::now());
+        self.spread(publish.channel, &log, &entries);
+        published
+    }
+
+    /// Changes a roster, and publishes what there is to tell of it before anything else happens to it.
+    fn change_roster<T>(
+        &self,
+        roster: Roster<'_>,
+        change: impl FnOnce(&mut roster::Roster, &mut Vec<roster::News>) -> T,
+    ) -> T {
+        let mut rosters = lock(&self.rosters);
+        let mut news = Vec::new();
+        let changed = change(rosters.entry(roster.channel.clone()).or_default(), &mut news);
+        if let Some(Telling { lead, retention }) = roster.telling
+            && !news.is_empty()
+        {
+            let messages: Vec<_> = news.iter().map(|news| news.message(lead)).collect();
+            self.append(&Publish { channel: roster.channel, messages: &messages, retention, batch: None });
+        }
+        changed
+    }
+
     /// Drops what channels need not keep, from time to time.
     fn sweep_if_due(&self, now: Instant) {
         {
@@ -250,6 +278,7 @@ impl MemoryStore {
             let abandoned = lock(queue).is_abandoned(now);
             Arc::strong_count(queue) > 1 || !abandoned
         });
+        lock(&self.rosters).retain(|_, roster| !roster.is_abandoned(now));
         lock(&self.channels).retain(|_, log| {
             let mut kept = lock(log);
             kept.trim(now);
@@ -314,11 +343,7 @@ impl Store for MemoryStore {
     }
 
     async fn publish(&self, publish: Publish<'_>) -> Result<Published, PublishError> {
-        let log = self.log(publish.channel);
-        let mut log = lock(&log);
-        let (published, entries) = log.publish(&publish, Instant::now());
-        self.spread(publish.channel, &log, &entries);
-        Ok(published)
+        Ok(self.append(&publish))
     }
 
     async fn publish_once(&self, publish: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
@@ -666,6 +691,46 @@ impl Store for MemoryStore {
 
     fn unready(&self, _node: NodeId) -> Option<&'static str> {
         None
+    }
+
+    async fn enter(&self, roster: Roster<'_>, stay: Stay, visitor: Visitor<'_>) -> Result<Entered, StoreError> {
+        self.change_roster(roster, |roster, news| roster.enter(stay, visitor, news))
+    }
+
+    async fn exit(&self, roster: Roster<'_>, stay: Stay) -> Result<Left, StoreError> {
+        Ok(self.change_roster(roster, |roster, news| roster.exit(stay, news)))
+    }
+
+    async fn here(&self, channel: &ChannelName, after: Option<&Place>, most: usize) -> Result<Here, StoreError> {
+        let rosters = lock(&self.rosters);
+        let at = {
+            let log = self.log(channel);
+            let mut log = lock(&log);
+            log.touch(Instant::now());
+            log.head()
+        };
+        Ok(match rosters.get(channel) {
+            Some(roster) => roster.here(after, most, at),
+            None => Here { count: 0, members: Vec::new(), next: None, at },
+        })
+    }
+
+    async fn keys(
+        &self,
+        bucket: u16,
+        after: Option<SessionKey>,
+        most: usize,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        let shard = lock(&self.shards[usize::from(bucket) % SHARDS]);
+        let is_wanted = |key: &&SessionKey| key.bucket() == bucket && after.is_none_or(|after| **key > after);
+        let mut keys: Vec<_> = shard.records.keys().filter(is_wanted).copied().collect();
+        keys.sort_unstable();
+        keys.truncate(most);
+        Ok(keys)
+    }
+
+    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
+        Ok(self.shard(key).records.get(&key).and_then(|record| record.known()))
     }
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::id::{NodeId, RequestId};
 use crate::store::{
-    Again, Anchor, Attach, Begin, Ended, Feed, First, Gone, Hold, Holder, Kept, Opening, Origin, Own, Pending,
-    Position, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
+    Again, Anchor, Attach, Begin, Ended, Feed, First, Gone, Hold, Holder, Kept, Known, Opening, Origin, Own,
+    Pending, Position, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
 };
 
 /// How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
@@ -279,6 +279,16 @@ impl Record {
         self.check(anchor.hold())?;
         self.attributes.extend(anchor.attributes.clone());
         Ok(())
+    }
+
+    pub(super) fn known(&self) -> Option<Known> {
+        self.is_open().then(|| Known {
+            session: self.session,
+            origin: Arc::clone(&self.origin),
+            attributes: self.attributes.clone(),
+            node: self.holder().map(|holder| holder.node),
+            subscriptions: self.subscriptions.len(),
+        })
     }
 
     pub(super) fn is_anchor(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::id::{ChannelName, NodeId, SessionKey};
 
 /// Sessions hash into so many buckets, each with its deadlines.
-pub(super) const BUCKETS: u16 = 1024;
+pub(super) const BUCKETS: u16 = SessionKey::BUCKETS;
 /// Hash slots of a cluster (Redis Cluster Specification, "Key distribution model").
 pub(super) const SLOTS: u16 = 16_384;
 
@@ -24,6 +24,13 @@ pub(super) struct ChannelKeys {
 /// consumers, and the channel of each.
 pub(super) struct QueueKeys {
     pub(super) keys: [String; 1],
+    pub(super) slot: u16,
+}
+
+/// The keys of one roster: those of the channel that it belongs to, its members, their stays, and those that are over.
+pub(super) struct RosterKeys {
+    pub(super) keys: [String; 5],
+    pub(super) inbox: String,
     pub(super) slot: u16,
 }
 
@@ -57,7 +64,7 @@ fn channel_tag(name: &str) -> String {
 
 /// The bucket of a session.
 pub(super) fn bucket_of(key: SessionKey) -> u16 {
-    key.bucket() % BUCKETS
+    key.bucket()
 }
 
 /// The hash tag of a bucket: `s` and its number.
@@ -138,6 +145,14 @@ impl Keys {
         let stem = head.strip_suffix("head").unwrap_or_default();
         let (young, old) = (format!("{stem}ids"), format!("{stem}ids-old"));
         (channel, [head, log, young, old])
+    }
+
+    pub(super) fn roster(&self, name: &ChannelName) -> RosterKeys {
+        let ChannelKeys { keys: [head, log], inbox, slot } = self.channel(name);
+        let key = |kind: &str| format!("{}{kind}", &head[..head.len() - "head".len()]);
+        let keys = [key("members"), key("stays"), key("over")];
+        let [members, stays, over] = keys;
+        RosterKeys { keys: [head, log, members, stays, over], inbox, slot }
     }
 
     pub(super) fn session(&self, key: SessionKey) -> SessionKeys {

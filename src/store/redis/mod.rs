@@ -17,6 +17,7 @@ mod origin;
 mod post;
 mod queues;
 mod reply;
+mod rosters;
 mod run;
 mod script;
 mod servers;
@@ -47,11 +48,12 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Excerpt, Feed, Gone, Hold, Inbox,
-    Kept, Once, Own, Pending, Position, Publish, PublishError, PublishOnce, Published, Push, Sent, SessionRef,
-    Settle, Settled, Signal, Slice, Span, Store, StoreError, SubscribeError, Turn,
+    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entered, Excerpt, Feed, Gone,
+    Here, Hold, Inbox, Kept, Known, Left, Once, Own, Pending, Place, Position, Publish, PublishError, PublishOnce,
+    Published, Push, Roster, Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Stay, Store, StoreError,
+    SubscribeError, Turn, Visitor,
 };
-use crate::id::{ChannelName, NodeId};
+use crate::id::{ChannelName, NodeId, SessionKey};
 
 /// Changes with what is written under keys: nodes that write another format refuse to share a prefix.
 const FORMAT: &str = "1";
@@ -571,6 +573,31 @@ impl Store for RedisStore {
 
     fn unready(&self, node: NodeId) -> Option<&'static str> {
         self.inner.unready(node)
+    }
+
+    async fn enter(&self, roster: Roster<'_>, stay: Stay, visitor: Visitor<'_>) -> Result<Entered, StoreError> {
+        self.inner.enter(roster, stay, visitor).await
+    }
+
+    async fn exit(&self, roster: Roster<'_>, stay: Stay) -> Result<Left, StoreError> {
+        self.inner.exit(roster, stay).await
+    }
+
+    async fn here(&self, channel: &ChannelName, after: Option<&Place>, most: usize) -> Result<Here, StoreError> {
+        self.inner.here(channel, after, most).await
+    }
+
+    async fn keys(
+        &self,
+        bucket: u16,
+        after: Option<SessionKey>,
+        most: usize,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        self.inner.session_keys(bucket, after, most).await
+    }
+
+    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
+        self.inner.known(key).await
     }
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {

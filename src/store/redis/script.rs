@@ -60,6 +60,11 @@ scripts! {
     CONSUME: "consume" on "queue" = " flags=allow-oom" + "channel" "queue" "consume";
     SETTLE: "settle" on "queue" = " flags=allow-oom" + "channel" "queue" "settle";
     CANCEL: "cancel" on "queue" = " flags=allow-oom" + "channel" "queue" "cancel";
+    ENTER: "enter" on "roster" = "" + "channel" "roster" "enter";
+    EXIT: "exit" on "roster" = " flags=allow-oom" + "channel" "roster" "exit";
+    HERE: "read" on "roster" = " flags=allow-oom" + "channel" "roster" "here";
+    KEYS: "list" on "bucket" = " flags=no-writes" + "keys";
+    KNOWN: "look up" on "session" = " flags=no-writes" + "session" "known";
     RENEW: "renew" on "node" = " flags=allow-oom" + "renew";
     LEAVE: "leave" on "node" = " flags=allow-oom" + "leave";
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use sockhop_transports::{CloseReason, Message};
 
-use super::keys::{SessionKeys, member_of};
+use super::keys::{Keys, SessionKeys, member_of, session_of};
 use super::reply::Reply;
 use super::script::{self, Argument, Script, arguments};
 use super::signals::{Letter, MOST};
-use super::sweep::Known;
+use super::sweep::Known as KnownNodes;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
     Again, Anchor, Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept,
-    Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError,
+    Known, Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError,
     Subscription, Takeover, Terms, Turn, given_up_on, size_of,
 };
 
@@ -123,6 +123,41 @@ impl Inner {
             "over" => Err(Gone::Over),
             _ => reply.error().map_err(Gone::from),
         }
+    }
+
+    /// The keys of sessions in a bucket, in order.
+    pub(super) async fn session_keys(
+        &self,
+        bucket: u16,
+        after: Option<SessionKey>,
+        most: usize,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        let keys = [self.keys.deadlines(bucket)];
+        let answer = self.runner.run_plain(Keys::bucket_slot(bucket), &script::KEYS, &keys, &[]).await?;
+        let mut reply = Reply::new("list", answer)?;
+        let mut found = Vec::new();
+        while reply.has_more() {
+            if let Some((key, None)) = session_of(&reply.bytes()?) {
+                found.push(key);
+            }
+        }
+        found.retain(|key| after.is_none_or(|after| *key > after));
+        found.sort_unstable();
+        found.truncate(most);
+        Ok(found)
+    }
+
+    pub(super) async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
+        let keys = self.keys.session(key);
+        let mut reply = self.session(&script::KNOWN, &keys, &[]).await?;
+        if reply.text()? == "none" {
+            return Ok(None);
+        }
+        let session = SessionRef { key, life: u64::from_be_bytes(reply.id()?) };
+        let node = reply.some_id()?.map(NodeId::from_bytes);
+        let subscriptions = reply.count()? as usize;
+        let (origin, attributes) = read_info(&mut reply.list()?)?;
+        Ok(Some(Known { session, origin, attributes, node, subscriptions }))
     }
 
     /// The shorter a session may be away, the closer is looked after sessions.
@@ -575,7 +610,7 @@ impl Inner {
         member: &[u8],
         node: NodeId,
         may_judge: bool,
-        known: &Known,
+        known: &KnownNodes,
     ) -> Result<Swept, StoreError> {
         let keys = self.keys.session(key);
         let (token, id) = (random(), node.to_bytes());
