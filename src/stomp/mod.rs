@@ -40,6 +40,7 @@ mod disconnect;
 mod entry;
 mod history;
 mod jwks;
+mod pattern;
 mod refusal;
 mod rules;
 mod state;
