@@ -1,6 +1,7 @@
 // The control of `sockhop cluster`: what its nodes are at, and orders to them. Other servers have none.
 
-const URL_OF_STATE = 'cluster/state';
+// Beside the folder of this file, from whichever page.
+const CONTROL = new URL('../cluster/', import.meta.url);
 
 /** The node that answered, by a resource's or page's timings; null where the server does not say. */
 export function nodeOf(entry) {
@@ -15,7 +16,7 @@ export function saysNode() {
 /** `{token, nodes: [{number, url, phase, pid, id, how}]}`, or null where there is no cluster, or none any more. */
 export async function fetchCluster() {
   try {
-    const response = await fetch(new URL(URL_OF_STATE, document.baseURI));
+    const response = await fetch(new URL('state', CONTROL));
     return response.ok ? await response.json() : null;
   } catch {
     return null;
@@ -25,7 +26,7 @@ export async function fetchCluster() {
 /** Tells a node `drain`, `kill` or `start`; whether the cluster took it. */
 export async function order(token, number, what) {
   try {
-    const url = new URL(`cluster/nodes/${number}/${what}`, document.baseURI);
+    const url = new URL(`nodes/${number}/${what}`, CONTROL);
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'X-Cluster-Token': token },

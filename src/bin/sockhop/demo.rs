@@ -1,7 +1,11 @@
-//! The echo of the page, where answers say which node gave them.
+//! What the page's demonstrations need: an echo whose answers say which node gave them, and the chat.
 
 use sockhop::services::Echo;
 use sockhop::{Handler, Node, Session};
+
+/// The chat is an example of the library, and this program runs that very code.
+#[path = "../../../examples/chat/handlers.rs"]
+pub(crate) mod chat;
 
 /// Sends each message back, and says which node it is when it is asked: pages see no headers of a WebSocket's handshake.
 pub(crate) struct TellingEcho {

@@ -35,6 +35,11 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) page: Option<bool>,
 
+    /// Serve the page's chat, at /chat/, with its service at /demo/chat [default: false]
+    #[arg(long, env = "SOCKHOP_DEMO", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) demo: Option<bool>,
+
     /// Serve the page from this folder instead of the one inside the program
     #[arg(long, env = "SOCKHOP_WWW", value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,12 +115,6 @@ pub(crate) struct Options {
     #[arg(long, env = "SOCKHOP_MAX_SESSIONS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_sessions: Option<usize>,
-
-    /// Topics of STOMP that subscriptions with wildcards can find; with one more, such subscriptions end with an ERROR that
-    /// says so, and all else goes on [default: 10000]
-    #[arg(long, env = "SOCKHOP_MAX_TOPICS", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) max_topics: Option<usize>,
 
     /// Time for a request's headers to arrive, and for an idle connection to be kept; keep it above your balancer's
     /// keep-alive time [default: 30s]

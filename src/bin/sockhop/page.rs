@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -73,16 +73,26 @@ fn embedded() -> BoxedFilter<(Response,)> {
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .map(|path: FullPath, headers: HeaderMap| {
-            let name = match path.as_str().trim_start_matches('/') {
-                "" => "index.html",
-                name => name,
-            };
+            let name = path.as_str().trim_start_matches('/');
+            let index = format!("{name}index.html");
+            let name = if name.is_empty() || name.ends_with('/') { &index } else { name };
             match Www::get(name) {
                 Some(file) => answer(name, &file, headers.get(IF_NONE_MATCH)),
+                None if Www::get(&format!("{name}/index.html")).is_some() => to_folder(name),
                 None => not_found(Www::get("404.html")),
             }
         })
         .boxed()
+}
+
+/// A folder's page names its files beside itself.
+fn to_folder(name: &str) -> Response {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+    if let Ok(there) = HeaderValue::from_str(&format!("{last}/")) {
+        response.headers_mut().insert(LOCATION, there);
+    }
+    guarded(response)
 }
 
 fn answer(name: &str, file: &EmbeddedFile, if_none_match: Option<&HeaderValue>) -> Response {

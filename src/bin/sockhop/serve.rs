@@ -24,12 +24,14 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         true => Some(metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?),
         false => None,
     };
-    let mut node = Node::builder()
-        .max_sessions(settings.max_sessions)
-        .max_topics(settings.max_topics)
-        .retention(settings.retention);
+    let mut node = Node::builder().max_sessions(settings.max_sessions).retention(settings.retention);
     for (pattern, retention) in std::mem::take(&mut settings.channels) {
         node = node.retention_of(pattern, retention);
+    }
+    if settings.demo {
+        for (pattern, retention) in crate::demo::chat::retention() {
+            node = node.retention_of(pattern, retention);
+        }
     }
     let store = settings.store.take().map(|store| Arc::new(store.build()));
     let place = match &store {
@@ -103,6 +105,10 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
             services.push(tuning.apply(service).build(node));
         }
     }
+    if settings.demo {
+        let told = settings.show_node.then(|| node.id().to_string());
+        services.push(tuning.apply(crate::demo::chat::chat(told).service("/demo/chat")).build(node));
+    }
     if settings.test_services {
         services.extend(test_services(node, tuning)?);
     }
@@ -156,6 +162,9 @@ fn announce(server: &Server, settings: &Settings, services: &[Service], store: &
     writeln!(out, "sockhop {} listening on {base}/", env!("CARGO_PKG_VERSION"))?;
     if settings.page {
         writeln!(out, "  page      {base}/ (transport lab)")?;
+    }
+    if settings.demo {
+        writeln!(out, "  chat      {base}/chat/")?;
     }
     let prefixes: Vec<_> = services.iter().map(Service::prefix).collect();
     writeln!(out, "  services  {}", prefixes.join(" "))?;

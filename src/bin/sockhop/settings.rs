@@ -27,12 +27,12 @@ pub(crate) struct Settings {
     pub(crate) tuning: Tuning,
     pub(crate) test_services: bool,
     pub(crate) page: bool,
+    pub(crate) demo: bool,
     pub(crate) www: Option<PathBuf>,
     pub(crate) metrics: bool,
     pub(crate) show_node: bool,
     pub(crate) limits: Limits,
     pub(crate) max_sessions: usize,
-    pub(crate) max_topics: usize,
     /// What channels keep that none of `channels` names.
     pub(crate) retention: Retention,
     pub(crate) channels: Vec<(ChannelPattern, Retention)>,
@@ -112,12 +112,12 @@ impl Settings {
             tuning: options.service,
             test_services: options.test_services.unwrap_or(false),
             page: options.page.unwrap_or(true),
+            demo: options.demo.unwrap_or(false),
             www: options.www,
             metrics: options.metrics.unwrap_or(false),
             show_node: options.show_node.unwrap_or(false),
             limits,
             max_sessions: at_least("max-sessions", options.max_sessions.unwrap_or(1_000_000), 1)?,
-            max_topics: at_least("max-topics", options.max_topics.unwrap_or(10_000), 1)?,
             drain,
             store: store(
                 options.store.as_deref(),
@@ -129,6 +129,12 @@ impl Settings {
             log_level: options.log_level.unwrap_or(LogLevel::Info),
             log_format: options.log_format.unwrap_or(LogFormat::Text),
         };
+        if settings.demo && !settings.page {
+            bail!("demo: the chat belongs to the page, which is switched off; use --demo=false");
+        }
+        if settings.demo && settings.services.iter().any(|service| service.prefix == "/chat") {
+            bail!("demo: the chat's page is at /chat/; give service /chat another prefix, or use --demo=false");
+        }
         if let Some(www) = &settings.www
             && !www.is_dir()
         {
@@ -457,10 +463,11 @@ mod tests {
         for (file, parts) in [
             ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat", "did you mean `heartbeat`?"][..]),
             ("max_sessions = 5", &["max_sessions", "did you mean `max-sessions`?"]),
-            ("max-topics = 0", &["max-topics = 0", "at least 1"]),
             ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
             ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
             ("heartbeat = \"9000years\"", &["heartbeat", "365days"]),
+            ("demo = true\npage = false", &["demo", "page", "--demo=false"]),
+            ("demo = true\n[[services]]\nprefix = \"/chat\"\nhandler = \"echo\"", &["demo", "/chat", "prefix"]),
             ("retention-messages = 0", &["retention-messages = 0", "at least 1"]),
             ("retention-time = \"soon\"", &["retention-time", "soon", "500ms"]),
             ("[[channels]]\nretention-messages = 5", &["pattern", "news/*"]),

@@ -51,7 +51,7 @@ pub(crate) struct Cluster {
 const EXAMPLES: &str = "Examples:
   sockhop cluster                           three nodes, the page on http://127.0.0.1:8080/
   sockhop cluster --nodes 5 --listen 127.0.0.1:9000
-  sockhop cluster -- --service /chat=broadcast --heartbeat 5s --drain-timeout 3s";
+  sockhop cluster -- --service /live=broadcast --heartbeat 5s --drain-timeout 3s";
 
 impl Cluster {
     /// Runs it until SIGTERM or SIGINT, or until a part fails.
@@ -107,6 +107,9 @@ impl Cluster {
                 ]
                 .map(str::to_owned)
                 .into();
+                if !self.serve.iter().any(|option| option.starts_with("--demo")) {
+                    arguments.push("--demo".to_owned());
+                }
                 arguments.extend(self.serve.iter().cloned());
                 let patience = check(&arguments)? + PATIENCE;
                 Ok(Node::new(number, port, Recipe { arguments, group: group.id(), patience }))
@@ -175,6 +178,7 @@ fn announce(listen: SocketAddr, nodes: &[Node], folder: &Path) -> anyhow::Result
     let mut out = std::io::stdout().lock();
     writeln!(out, "sockhop {} cluster listening on http://{listen}/", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  page      http://{listen}/ (through nginx, each request to the next node)")?;
+    writeln!(out, "  chat      http://{listen}/chat/")?;
     for node in nodes {
         let pid = node.state().pid.map_or_else(|| "–".to_owned(), |pid| pid.to_string());
         writeln!(out, "  node {}    {} (process {pid})", node.number(), node.url())?;
