@@ -49,6 +49,11 @@ impl ChannelName {
         }
     }
 
+    /// A name that stands in the code.
+    pub(crate) fn fixed(name: &'static str) -> Self {
+        Self(name.into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::catalogue::Catalogue;
 use crate::hub::Hub;
 use crate::id::{ChannelName, MessageId, NodeId};
 use crate::metrics::Metrics;
@@ -46,6 +47,7 @@ pub(crate) struct NodeInner {
     pub(crate) max_sessions: usize,
     retentions: Retentions,
     id_memory: IdMemory,
+    pub(crate) catalogue: Catalogue,
     /// What every channel keeps at least.
     pub(crate) least_retention: Retention,
     /// Sessions that live here alone: those of WebSockets that are not anchored.
@@ -65,6 +67,7 @@ pub(crate) struct NodeInner {
 pub struct NodeBuilder {
     store: Option<Arc<dyn Store>>,
     max_sessions: usize,
+    max_topics: usize,
     retentions: Retentions,
     id_memory: IdMemory,
 }
@@ -81,6 +84,15 @@ impl NodeBuilder {
     #[must_use]
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// Channels below `/topic/` that can be found by wildcards. Default 10,000. Beyond that publishing goes on, but
+    /// subscriptions with wildcards end, with an error that says so: they would miss messages. Nodes that share a store
+    /// should have the same.
+    #[must_use]
+    pub fn max_topics(mut self, topics: usize) -> Self {
+        self.max_topics = topics;
         self
     }
 
@@ -131,6 +143,7 @@ impl NodeBuilder {
             metrics: Metrics::new(),
             max_sessions: self.max_sessions,
             least_retention: self.retentions.least(),
+            catalogue: Catalogue::new(self.max_topics, self.retentions.longest()),
             retentions: self.retentions,
             id_memory: self.id_memory,
             sockets: AtomicUsize::new(0),
@@ -170,6 +183,7 @@ impl Node {
         NodeBuilder {
             store: None,
             max_sessions: 1_000_000,
+            max_topics: 10_000,
             retentions: Retentions::default(),
             id_memory: IdMemory::default(),
         }
@@ -232,10 +246,13 @@ impl Node {
         channel: &ChannelName,
         messages: &[Message],
     ) -> Result<Published, PublishError> {
-        let retention = self.inner.retentions.of(channel);
+        let inner = &*self.inner;
+        let known = inner.catalogue.enter(inner, channel).await.map_err(PublishError::Refused)?;
+        let retention = inner.retentions.of(channel);
         let publish = Publish { channel, messages, retention, batch: None };
-        let published = self.inner.store.publish(publish).await?;
-        self.inner.metrics.published.increment(published.count);
+        let published = inner.store.publish(publish).await?;
+        inner.catalogue.published(inner, channel, known, published.last.epoch).await;
+        inner.metrics.published.increment(published.count);
         Ok(published)
     }
 
@@ -279,11 +296,16 @@ impl Node {
         channel: &ChannelName,
         messages: &[(MessageId, Message)],
     ) -> Result<Vec<Once>, PublishError> {
-        let retention = self.inner.retentions.of(channel);
-        let publish = PublishOnce { channel, messages, retention, memory: self.inner.id_memory };
-        let outcomes = self.inner.store.publish_once(publish).await?;
-        let fresh = outcomes.iter().filter(|outcome| matches!(outcome, Once::Published(_))).count();
-        self.inner.metrics.published.increment(fresh as u64);
+        let inner = &*self.inner;
+        let known = inner.catalogue.enter(inner, channel).await.map_err(PublishError::Refused)?;
+        let retention = inner.retentions.of(channel);
+        let publish = PublishOnce { channel, messages, retention, memory: inner.id_memory };
+        let outcomes = inner.store.publish_once(publish).await?;
+        let fresh = |outcome: &&Once| matches!(outcome, Once::Published(_));
+        if let Some(last) = outcomes.iter().rfind(fresh) {
+            inner.catalogue.published(inner, channel, known, last.position().epoch).await;
+        }
+        inner.metrics.published.increment(outcomes.iter().filter(fresh).count() as u64);
         Ok(outcomes)
     }
 
@@ -379,6 +401,13 @@ impl NodeInner {
                 }
             }
         });
+    }
+
+    /// Where a channel stands.
+    pub(crate) async fn head(&self, channel: &ChannelName) -> Result<Position, StoreError> {
+        let heads = self.store.heads(std::slice::from_ref(channel)).await?;
+        let none = || StoreError { operation: "heads", reason: "no head was answered".to_owned() };
+        heads.first().copied().ok_or_else(none)
     }
 
     fn sessions(&self) -> usize {
@@ -503,10 +532,16 @@ impl NodeInner {
 
 impl Inbox for NodeInner {
     fn entries(&self, channel: &ChannelName, epoch: Epoch, entries: &[Entry]) {
+        if channel == self.catalogue.channel() {
+            self.catalogue.stands_in(epoch);
+        }
         self.hub.deliver(channel, epoch, entries);
     }
 
     fn head(&self, channel: &ChannelName, head: Position) {
+        if channel == self.catalogue.channel() {
+            self.catalogue.stands_in(head.epoch);
+        }
         self.hub.notice(channel, head);
     }
 

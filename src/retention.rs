@@ -63,6 +63,15 @@ impl Retentions {
         self.named.iter().find(|(pattern, _)| pattern.matches(channel)).map_or(self.others, |(_, named)| *named)
     }
 
+    /// What a channel keeps at most.
+    pub(crate) fn longest(&self) -> Retention {
+        self.named.iter().fold(self.others, |longest, (_, named)| Retention {
+            entries: longest.entries.max(named.entries),
+            bytes: longest.bytes.max(named.bytes),
+            age: longest.age.max(named.age),
+        })
+    }
+
     /// What every channel keeps at least.
     pub(crate) fn least(&self) -> Retention {
         self.named.iter().fold(self.others, |least, (_, named)| Retention {
@@ -130,5 +139,6 @@ mod tests {
             assert_eq!(retentions.of(&name.parse().unwrap()).entries, entries, "{name}");
         }
         assert_eq!(retentions.least(), keeping(1, 10));
+        assert_eq!(retentions.longest(), keeping(7, 50));
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use slab::Slab;
 use smallvec::SmallVec;
-use sockhop_transports::Message;
+use sockhop_transports::{CloseReason, Message};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::mailbox::Mailbox;
 use crate::id::ChannelName;
-use crate::store::{Entry, Epoch, Position};
+use crate::store::{Entry, Epoch, Feed, Position};
 
 /// A channel that this node follows.
 pub(crate) struct Channel {
@@ -63,6 +63,37 @@ struct Follower {
 pub(crate) trait Render: Send + Sync + 'static {
     /// What a subscription with this tag gets for an entry; `None` where it is not meant for it.
     fn render(&self, tag: &str, channel: &ChannelName, at: Position, entry: &Message) -> Option<Message>;
+
+    /// Whether a subscription with this tag is there for what its entries lead to, and gets nothing rendered.
+    fn leads(&self, _tag: &str) -> bool {
+        false
+    }
+
+    /// What an entry of such a subscription leads to.
+    fn lead(&self, _tag: &str, _entry: &Message) -> Option<Lead> {
+        None
+    }
+
+    /// What a session gets, and how it ends, when such a subscription leads to more than the `most` that it may have.
+    fn too_many(&self, _tag: &str, _most: usize) -> Option<Farewell> {
+        None
+    }
+}
+
+/// What an entry leads to, beside being rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lead {
+    /// The session follows this, too, from there on.
+    Follow(Feed, Position),
+    /// The session is over.
+    End(Farewell),
+}
+
+/// The last message of a session, and why it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) message: Message,
+    pub(crate) reason: CloseReason,
 }
 
 /// How the entries of one follow are rendered.

@@ -248,9 +248,10 @@ impl Mailbox {
         }
     }
 
-    /// Whether channels have news.
-    pub(crate) fn has_fresh(&self) -> bool {
-        !self.lock().fresh.is_empty()
+    /// Whether channels have news, or the session's state in the store.
+    pub(crate) fn has_news(&self) -> bool {
+        let state = self.lock();
+        state.news.changed || !state.fresh.is_empty()
     }
 
     /// A slot with news, and what is followed there.

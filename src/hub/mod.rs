@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(crate) use channel::{Ahead, Channel, Render, Rendering};
+pub(crate) use channel::{Ahead, Channel, Farewell, Lead, Render, Rendering};
 pub(crate) use mailbox::{Drawn, Follow, Mailbox, Refused};
 
 use crate::id::{ChannelName, NodeId};

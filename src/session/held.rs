@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::again::Batch;
 use super::clock::{Clock, Due, beat};
+use super::lead::KeptLeader;
 use super::reader::{Missed, RETRY, Reader};
 use super::unconfirmed::Unconfirmed;
 use crate::hub::{Hub, Mailbox, NewFollower};
@@ -21,7 +22,7 @@ use crate::store::{Again, Attempt, Gone, Hold, Own, Pending, Replay, Sent, Store
 
 /// A receiver's place in the registry, from before its attach until the store knows that it is gone.
 pub(crate) struct Presence {
-    node: Arc<NodeInner>,
+    pub(super) node: Arc<NodeInner>,
     key: SessionKey,
     ticket: u64,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -304,7 +305,7 @@ impl Held {
             self.handed.0 += self.own.len() as u64;
             messages.extend(self.own.drain(..));
             // A busy channel must not put off the close for ever.
-            let read = if self.read_after_close { Ok(()) } else { self.reader.poll(cx, bytes, &mut messages) };
+            let read = if self.read_after_close { Ok(()) } else { self.read(cx, bytes, &mut messages) };
             self.read_after_close = self.closed.is_some() && self.looking.is_none() && !self.reader.is_reading();
             if self.replay == Replay::Running && read.is_ok() && self.is_caught_up() {
                 self.replay = Replay::Mark;
@@ -338,6 +339,12 @@ impl Held {
         }
     }
 
+    fn read(&mut self, cx: &mut Context<'_>, bytes: usize, messages: &mut Messages) -> Result<(), Missed> {
+        let Some(presence) = &self.presence else { return Ok(()) };
+        let leader = KeptLeader { presence, service: &self.service, hold: self.hold };
+        self.reader.poll(cx, bytes, messages, &leader)
+    }
+
     /// To a client that does not read, only this is worth being told.
     fn poll_blocked(&mut self) -> Poll<Next> {
         if self.closed == Some(CloseReason::TOO_SLOW) {
@@ -352,7 +359,7 @@ impl Held {
     /// Whether all that is known to wait for the client was handed out.
     fn is_caught_up(&self) -> bool {
         let looks = self.looking.is_some() || self.look_again;
-        !looks && self.own.is_empty() && !self.reader.is_reading() && !self.reader.mailbox.has_fresh()
+        !looks && self.own.is_empty() && !self.reader.is_reading() && !self.reader.mailbox.has_news()
     }
 
     /// Has the store told how far the client has been handed the session's own frames.

@@ -249,7 +249,8 @@ mod tests {
     }
 
     async fn next(socket: &mut AnySocket) -> Next {
-        poll_fn(|cx| socket.poll_next(cx, Room::Free)).await
+        let next = poll_fn(|cx| socket.poll_next(cx, Room::Free));
+        tokio::time::timeout(Duration::from_secs(600), next).await.expect("something comes")
     }
 
     /// Opens the session; its handler has subscribed it.
@@ -347,6 +348,48 @@ mod tests {
             pings += usize::from(ping(&mut socket).is_ready()) + usize::from(socket.beat().is_some());
         }
         assert_eq!(pings, MOST_WAITING);
+    }
+
+    fn text(next: &Next) -> String {
+        match next {
+            Next::Frame(Frame::Messages(messages)) => messages.iter().map(Message::text).collect(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_with_wildcards_finds_what_is_new_while_its_client_is_away() {
+        let store = Arc::new(MemoryStore::new());
+        let [(first, here), (_second, there)] = [(); 2].map(|()| {
+            let node = Node::builder().store(store.clone()).build();
+            let service = crate::stomp::Stomp::new().service("/ws").resume(Some(Duration::from_secs(60)));
+            let service = service.build(&node);
+            (node, service)
+        });
+        let broker = crate::stomp::Broker::new(&first);
+        let mut socket = attempt(&here, 1);
+        let frames = "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:w\ndestination:/topic/*\nreceipt:r\n\n\0";
+        assert_eq!(next(&mut socket).await, Next::Frame(Frame::Open));
+        socket.message_in([frames.to_owned()].into_iter().collect()).await;
+        let receipted = text(&next(&mut socket).await);
+        assert!(receipted.contains("RECEIPT"), "{receipted}");
+        drop(socket);
+        broker.send("/topic/new", "1").await.unwrap();
+        let mut socket = attempt(&there, 2);
+        assert_eq!(next(&mut socket).await, Next::Frame(Frame::Open));
+        let again = text(&next(&mut socket).await);
+        assert!(again.contains("CONNECTED"), "what was not confirmed comes again: {again}");
+        let new = text(&next(&mut socket).await);
+        assert!(new.contains("destination:/topic/new\n") && new.ends_with("1\0"), "{new}");
+        assert_eq!(next(&mut socket).await, Next::Frame(Frame::Heartbeat), "then the end of what was missed");
+        // The client begins anew: what it had subscribed to has ended, with all that it had led to.
+        let frames = "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:w\ndestination:/topic/b*\nreceipt:r\n\n\0";
+        socket.message_in([frames.to_owned()].into_iter().collect()).await;
+        assert!(text(&next(&mut socket).await).contains("RECEIPT"));
+        for topic in ["/topic/new", "/topic/newer", "/topic/bc"] {
+            broker.send(topic, "2").await.unwrap();
+        }
+        assert!(text(&next(&mut socket).await).contains("destination:/topic/bc\n"));
     }
 
     #[tokio::test(start_paused = true)]

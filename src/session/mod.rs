@@ -8,6 +8,7 @@ mod calls;
 mod clock;
 mod held;
 mod kept;
+mod lead;
 mod named;
 mod outbox;
 mod reader;
@@ -39,7 +40,7 @@ use crate::id::ChannelName;
 use crate::node::{Node, NodeInner};
 use crate::request::RequestInfo;
 use crate::service::ServiceState;
-use crate::store::{Feed, Gone, Origin, Position, Push, SessionRef, Store, StoreError, SubscribeError, Terms};
+use crate::store::{Feed, Gone, Origin, Position, Push, SessionRef, StoreError, SubscribeError, Terms};
 
 /// One conversation with one client, as its handler sees it. Cloning is cheap, and a clone may be kept: once the
 /// session is over, its methods say so.
@@ -267,7 +268,7 @@ impl Session {
             Place::Store(_) => {
                 let from = match from {
                     Some(from) => from,
-                    None => head(&*node.store, &feed.channel).await?,
+                    None => node.head(&feed.channel).await?,
                 };
                 node.store.subscribe(self.0.session, feed, from, most).await
             }
@@ -293,6 +294,25 @@ impl Session {
                 Err(Gone::Store(error)) => Err(error),
             },
         }
+    }
+
+    /// Ends all subscriptions to feeds with a tag.
+    pub(crate) async fn unsubscribe_tag(&self, tag: &str) -> Result<(), StoreError> {
+        match &self.0.place {
+            Place::Here(local) => {
+                local.unsubscribe_tag(tag);
+                Ok(())
+            }
+            Place::Store(_) => match self.0.node.store.unsubscribe_tag(self.0.session, tag).await {
+                Ok(()) | Err(Gone::Over | Gone::Fenced) => Ok(()),
+                Err(Gone::Store(error)) => Err(error),
+            },
+        }
+    }
+
+    /// Subscriptions that the session may have.
+    pub(crate) fn max_subscriptions(&self) -> usize {
+        self.0.service.max_subscriptions
     }
 
     /// An attribute of the session, as it was when the handler was called, with what was set through this handle
@@ -452,13 +472,6 @@ impl Session {
     fn attributes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.0.attributes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Where a channel stands.
-async fn head(store: &dyn Store, channel: &ChannelName) -> Result<Position, StoreError> {
-    let heads = store.heads(std::slice::from_ref(channel)).await?;
-    let none = || StoreError { operation: "heads", reason: "no head was answered".to_owned() };
-    heads.first().copied().ok_or_else(none)
 }
 
 impl std::fmt::Debug for Session {

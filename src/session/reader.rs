@@ -5,8 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sockhop_transports::Messages;
+use sockhop_transports::{Message, Messages};
 
+use super::lead::{Leader, Stem};
 use crate::hub::{Ahead, Follow, Mailbox, Render, Rendering};
 use crate::node::NodeInner;
 use crate::store::{Position, Slice, size_of};
@@ -17,8 +18,18 @@ pub(super) struct Reader {
     pub(super) mailbox: Arc<Mailbox>,
     /// How entries of tagged feeds are rendered.
     render: Option<Arc<dyn Render>>,
+    /// What has to be done before there is more to hand out.
+    work: Option<BoxFuture<'static, Done>>,
+}
+
+/// Work that is done, for the follow in a slot.
+enum Done {
     /// A read from the store, for a channel whose ring does not reach back to the cursor.
-    reading: Option<BoxFuture<'static, (u32, Follow, Slice)>>,
+    Read(u32, Follow, Slice),
+    /// What entries up to there led to.
+    Led(u32, Follow, Position),
+    /// The session is over, or somebody else's: its receiver is told of it.
+    Gone,
 }
 
 /// Entries that a session should have got are gone.
@@ -30,12 +41,12 @@ pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 impl Reader {
     pub(super) fn new(node: Arc<NodeInner>, mailbox: Arc<Mailbox>, render: Option<Arc<dyn Render>>) -> Self {
-        Self { node, mailbox, render, reading: None }
+        Self { node, mailbox, render, work: None }
     }
 
     /// Whether the store was asked, and has not answered.
     pub(super) fn is_reading(&self) -> bool {
-        self.reading.is_some()
+        self.work.is_some()
     }
 
     /// Adds what came to `messages`, until they have `bytes` or there is no more.
@@ -44,22 +55,31 @@ impl Reader {
         cx: &mut Context<'_>,
         bytes: usize,
         messages: &mut Messages,
+        leader: &dyn Leader,
     ) -> Result<(), Missed> {
         loop {
             let left = bytes.saturating_sub(size_of(messages));
             if left == 0 {
                 return Ok(());
             }
-            if let Some(reading) = &mut self.reading {
-                let Poll::Ready((slot, follow, slice)) = reading.as_mut().poll(cx) else { return Ok(()) };
-                self.reading = None;
-                self.take(slot, &follow, slice, messages)?;
+            if let Some(work) = &mut self.work {
+                let Poll::Ready(done) = work.as_mut().poll(cx) else { return Ok(()) };
+                self.work = None;
+                match done {
+                    Done::Read(slot, follow, slice) => self.take(slot, follow, slice, messages, leader)?,
+                    Done::Led(slot, follow, last) => self.pass(slot, &follow, last),
+                    Done::Gone => {}
+                }
                 continue;
             }
             let Some((slot, follow)) = self.mailbox.next_fresh() else { return Ok(()) };
-            let before = messages.len();
-            match follow.channel.after(follow.follower, follow.cursor, left, self.rendering(&follow), messages) {
+            let leads = self.leads(&follow);
+            let mut entries = Messages::new();
+            let into = if leads { &mut entries } else { &mut *messages };
+            let before = into.len();
+            match follow.channel.after(follow.follower, follow.cursor, left, self.rendering(&follow), into) {
                 Ahead::Nothing => {}
+                Ahead::Messages { last, .. } if leads => self.lead(slot, follow, last, &entries, leader),
                 Ahead::Messages { last, all } => {
                     if !self.mailbox.advance(slot, follow.generation, last) {
                         messages.truncate(before);
@@ -68,42 +88,84 @@ impl Reader {
                         return Ok(());
                     }
                 }
-                Ahead::Unknown => self.reading = Some(Box::pin(read(Arc::clone(&self.node), slot, follow, left))),
+                Ahead::Unknown => self.work = Some(Box::pin(read(Arc::clone(&self.node), slot, follow, left))),
             }
         }
     }
 
+    /// Entries of this follow are handed out as they were rendered; of one that leads, or has no tag, as they are.
     fn rendering<'a>(&'a self, follow: &'a Follow) -> Option<Rendering<'a>> {
-        Some(Rendering { tag: follow.tag.as_ref()?, render: self.render.as_deref()? })
+        let (tag, render) = (follow.tag.as_ref()?, self.render.as_deref()?);
+        (!render.leads(tag)).then_some(Rendering { tag, render })
     }
 
-    fn take(&self, slot: u32, follow: &Follow, slice: Slice, messages: &mut Messages) -> Result<(), Missed> {
+    /// Whether a follow is there for what its entries lead to.
+    fn leads(&self, follow: &Follow) -> bool {
+        self.render.as_ref().zip(follow.tag.as_ref()).is_some_and(|(render, tag)| render.leads(tag))
+    }
+
+    /// Does what entries lead to. Only then they are behind the receiver: whoever comes after it else does it again.
+    fn lead<'e>(
+        &mut self,
+        slot: u32,
+        follow: Follow,
+        last: Position,
+        entries: impl IntoIterator<Item = &'e Message>,
+        leader: &dyn Leader,
+    ) {
+        let (Some(render), Some(tag)) = (&self.render, &follow.tag) else { return };
+        let leads: Vec<_> = entries.into_iter().filter_map(|entry| render.lead(tag, entry)).collect();
+        if leads.is_empty() {
+            self.pass(slot, &follow, last);
+            return;
+        }
+        let work = leader.act(Stem { feed: follow.feed(), generation: follow.generation }, leads);
+        self.work =
+            Some(Box::pin(async move { if work.await { Done::Led(slot, follow, last) } else { Done::Gone } }));
+    }
+
+    /// Goes on behind entries of which nothing is handed out.
+    fn pass(&self, slot: u32, follow: &Follow, last: Position) {
+        if self.mailbox.advance(slot, follow.generation, last) {
+            self.mailbox.again(slot);
+        }
+    }
+
+    fn take(
+        &mut self,
+        slot: u32,
+        follow: Follow,
+        slice: Slice,
+        messages: &mut Messages,
+        leader: &dyn Leader,
+    ) -> Result<(), Missed> {
         if slice.gap {
             // Of a follow that is another one by now, nothing was missed.
             let still_followed = self.mailbox.advance(slot, follow.generation, follow.cursor);
             return if still_followed { Err(Missed) } else { Ok(()) };
         }
-        if let Some(last) = slice.entries.last() {
-            let last = Position { epoch: slice.epoch, seq: last.seq };
-            if self.mailbox.advance(slot, follow.generation, last) {
-                match self.rendering(follow) {
-                    None => messages.extend(slice.entries.into_iter().map(|entry| entry.message)),
-                    Some(Rendering { render, tag }) => messages.extend(slice.entries.iter().filter_map(|entry| {
-                        let at = Position { epoch: slice.epoch, seq: entry.seq };
-                        render.render(tag, follow.channel.name(), at, &entry.message)
-                    })),
-                }
-                self.mailbox.again(slot);
+        let Some(last) = slice.entries.last() else { return Ok(()) };
+        let last = Position { epoch: slice.epoch, seq: last.seq };
+        if self.leads(&follow) {
+            self.lead(slot, follow, last, slice.entries.iter().map(|entry| &entry.message), leader);
+        } else if self.mailbox.advance(slot, follow.generation, last) {
+            match self.rendering(&follow) {
+                None => messages.extend(slice.entries.into_iter().map(|entry| entry.message)),
+                Some(Rendering { render, tag }) => messages.extend(slice.entries.iter().filter_map(|entry| {
+                    let at = Position { epoch: slice.epoch, seq: entry.seq };
+                    render.render(tag, follow.channel.name(), at, &entry.message)
+                })),
             }
+            self.mailbox.again(slot);
         }
         Ok(())
     }
 }
 
-async fn read(node: Arc<NodeInner>, slot: u32, follow: Follow, bytes: usize) -> (u32, Follow, Slice) {
+async fn read(node: Arc<NodeInner>, slot: u32, follow: Follow, bytes: usize) -> Done {
     loop {
         match node.store.read(follow.channel.name(), follow.cursor, bytes).await {
-            Ok(slice) => return (slot, follow, slice),
+            Ok(slice) => return Done::Read(slot, follow, slice),
             Err(error) => {
                 tracing::warn!(%error, channel = %follow.channel.name(), "could not read a channel");
                 tokio::time::sleep(RETRY).await;

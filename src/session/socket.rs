@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::anchor::{Anchoring, Runs, Watch};
 use super::clock::{Clock, Due, beat};
+use super::lead::{LocalLeader, Stem};
 use super::reader::{Missed, Reader};
 use super::{Place, SendError, Session, closed};
 use crate::handler::Call;
-use crate::hub::{Drawn, Hub, Mailbox, NewFollower, Refused};
+use crate::hub::{Drawn, Follow, Hub, Mailbox, NewFollower, Refused};
 use crate::node::NodeInner;
 use crate::service::ServiceState;
 use crate::store::{Feed, Origin, Position, SessionRef, SubscribeError, Terms};
@@ -91,6 +92,44 @@ impl Local {
             return Err(SubscribeError::Over);
         }
         Ok(())
+    }
+
+    /// Adds a subscription that an entry of another one has led to, as long as that one is there.
+    pub(super) async fn branch(
+        &self,
+        node: &NodeInner,
+        stem: &Stem,
+        feed: &Feed,
+        at: Position,
+        limit: usize,
+        most: usize,
+    ) -> Result<(), SubscribeError> {
+        let mut generations = self.generations.lock().await;
+        let is_stem = |follow: &Follow| follow.generation == stem.generation && follow.is_of(&stem.feed);
+        let has_stem = || self.mailbox.follows().iter().any(is_stem);
+        let followed = self.mailbox.follows();
+        if !has_stem() || followed.iter().any(|follow| follow.is_of(feed)) {
+            return Ok(());
+        }
+        if followed.len() >= most {
+            return Err(SubscribeError::TooMany(most));
+        }
+        *generations += 1;
+        let follower = NewFollower { mailbox: &self.mailbox, generation: *generations, limit };
+        node.hub.follow(&*node.store, node.id, feed, Some(at), follower).await?;
+        // It may have ended meanwhile, and what it had led to: this is then the last of that.
+        if self.mailbox.is_closed() || !has_stem() {
+            self.unsubscribe(feed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe_tag(&self, tag: &str) {
+        for follow in self.mailbox.follows() {
+            if follow.tag.as_deref() == Some(tag) {
+                self.unsubscribe(&follow.feed());
+            }
+        }
     }
 
     pub(super) fn unsubscribe(&self, feed: &Feed) {
@@ -220,7 +259,7 @@ impl Socket for LocalSocket {
             }
             Drawn::Nothing if !self.reader.is_reading() => {}
             _ if room == Room::Blocked => {}
-            _ => read = self.reader.poll(cx, BATCH, &mut messages),
+            _ => read = self.reader.poll(cx, BATCH, &mut messages, &LocalLeader(&self.session)),
         }
         if !messages.is_empty() {
             self.clock.spoke();

@@ -1,5 +1,6 @@
 //! Destinations: what a path that a client names stands for.
 
+use super::pattern::{MOST_WILDCARDS, Pattern};
 use super::refusal::Refusal;
 use crate::ChannelName;
 use crate::store::SessionRef;
@@ -20,10 +21,13 @@ pub(crate) enum Target {
 pub(crate) enum Source {
     /// A topic.
     Topic(ChannelName),
+    /// All topics that a pattern stands for.
+    Topics(Box<str>),
     /// What is sent to the client's own user, at this path.
     Own { path: String },
 }
 
+const TOPICS: &str = "/topic/";
 /// Bytes that a destination may have: with what is put before it, it has to fit into a channel's name.
 const LONGEST: usize = 255;
 
@@ -33,7 +37,7 @@ impl Target {
         if destination.contains('*') {
             return Err(invalid(destination, "a message goes to one destination: wildcards are no part of it"));
         }
-        if is_below(destination, "/topic/") {
+        if is_below(destination, TOPICS) {
             return Ok(Self::Topic(channel(destination)?));
         }
         if is_below(destination, "/app/") {
@@ -54,9 +58,15 @@ impl Source {
     pub(crate) fn parse(destination: &str) -> Result<Self, Refusal> {
         check(destination)?;
         if destination.contains('*') {
-            return Err(invalid(destination, "wildcards are not supported: subscribe to each destination"));
+            if !is_below(destination, TOPICS) {
+                return Err(invalid(destination, "wildcards stand for topics only, as in /topic/prices.*"));
+            }
+            if Pattern::new(destination).wildcards() > MOST_WILDCARDS {
+                return Err(invalid(destination, &format!("it may have {MOST_WILDCARDS} wildcards")));
+            }
+            return Ok(Self::Topics(destination.into()));
         }
-        if is_below(destination, "/topic/") {
+        if is_below(destination, TOPICS) {
             return Ok(Self::Topic(channel(destination)?));
         }
         match destination.strip_prefix("/user") {
@@ -172,17 +182,25 @@ mod tests {
         let own = |path: &str| Ok(Source::Own { path: path.to_owned() });
         assert_eq!(Source::parse("/user/queue/x"), own("/queue/x"));
         assert_eq!(Source::parse("/user/topic/x"), own("/topic/x"));
-        for wrong in [
-            "/user/bob/queue/x",
-            "/user/queue/",
-            "/user/",
-            "/users/queue/x",
-            "/session/a/queue/x",
-            "/app/x",
-            "/topic/**",
-            "/user/queue/*",
-        ] {
+        for wrong in
+            ["/user/bob/queue/x", "/user/queue/", "/user/", "/users/queue/x", "/session/a/queue/x", "/app/x"]
+        {
             assert!(Source::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn wildcards_stand_for_topics_only() {
+        for right in ["/topic/*", "/topic/**", "/topic/a.*"] {
+            assert_eq!(Source::parse(right), Ok(Source::Topics(right.into())));
+        }
+        let many = format!("/topic/{}", "*.".repeat(9));
+        assert!(Source::parse(&many).unwrap_err().detail.contains("8 wildcards"));
+        for wrong in
+            ["/**", "/*/a", "/topic*", "/user/**", "/user/queue/*", "/session/**", "/queue/*", "/app/*", "/top*/x"]
+        {
+            let refusal = Source::parse(wrong).unwrap_err();
+            assert!(refusal.detail.contains("wildcards stand for topics only"), "{refusal:?}");
         }
     }
 

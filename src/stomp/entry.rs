@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sockhop_stomp::{Command, Frame, Headers, Version};
-use sockhop_transports::Message;
+use sockhop_transports::{CloseReason, Message};
 
-use super::tag::{AckMode, Tag};
+use super::pattern::Pattern;
+use super::refusal::Refusal;
+use super::tag::{self, AckMode, Tag};
 use crate::ChannelName;
-use crate::hub::Render;
-use crate::store::Position;
+use crate::catalogue::News;
+use crate::hub::{Farewell, Lead, Render};
+use crate::store::{Feed, Position};
 
 /// Renders entries as MESSAGE frames.
 #[derive(Debug)]
@@ -126,6 +129,34 @@ impl Render for Frames {
         frame.body = read(text, &mut frame.headers)?;
         Some(Message::new(&frame.encode(tag.version)))
     }
+
+    fn leads(&self, tag: &str) -> bool {
+        tag::read_stem(tag).is_some()
+    }
+
+    fn lead(&self, tag: &str, entry: &Message) -> Option<Lead> {
+        let (pattern, tag) = tag::read_stem(tag)?;
+        match News::read(entry)? {
+            News::Channel(channel, at) => Pattern::new(pattern)
+                .matches(channel.as_str())
+                .then(|| Lead::Follow(Feed { channel, tag: Some(tag.into()) }, at)),
+            News::Full => farewell(tag, &Refusal::too_many_topics()).map(Lead::End),
+        }
+    }
+
+    fn too_many(&self, tag: &str, most: usize) -> Option<Farewell> {
+        let (pattern, tag) = tag::read_stem(tag)?;
+        farewell(tag, &Refusal::too_many_for(pattern, most))
+    }
+}
+
+/// An ERROR frame, and the end.
+fn farewell(tag: &str, refusal: &Refusal) -> Option<Farewell> {
+    let version = Tag::parse(tag)?.version;
+    Some(Farewell {
+        message: Message::new(&refusal.frame(None).encode(version)),
+        reason: CloseReason::STOMP_ERROR,
+    })
 }
 
 /// Adds an entry's headers; its body.

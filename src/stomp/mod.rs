@@ -27,6 +27,9 @@
 //! order in which the store accepted them, on whatever node. The `message-id` of a MESSAGE is its position: a SUBSCRIBE
 //! with the header `after: MESSAGE-ID` first gets all that came since, and one with `history: N` the newest N.
 //!
+//! In a subscription to topics `*` stands for what is between two of `/` and `.`, `**` for anything: see
+//! [`NodeBuilder::max_topics`](crate::NodeBuilder::max_topics).
+//!
 //! # Users and rights
 //! With [`Stomp::tokens`] a client's user comes from a JSON Web Token, with [`Stomp::on_connect`] the application says who
 //! it is; with [`Stomp::rules`] it may do what they allow, and nothing else.
@@ -40,6 +43,7 @@ mod disconnect;
 mod entry;
 mod history;
 mod jwks;
+mod pattern;
 mod refusal;
 mod rules;
 mod state;

@@ -37,6 +37,20 @@ impl Refusal {
         Self::new(format!("invalid header: {header}"), why)
     }
 
+    /// A subscription with wildcards stands for more than the session may have.
+    pub(crate) fn too_many_for(pattern: &str, most: usize) -> Self {
+        let detail =
+            format!("A session may have {most} subscriptions, and {pattern} stands for more than are left.");
+        Self::new("too many subscriptions", detail)
+    }
+
+    /// Wildcards would miss topics.
+    pub(crate) fn too_many_topics() -> Self {
+        let detail = "There are more topics than wildcards can find: subscribe to each by its name, or have the \
+                      server's max-topics raised.";
+        Self::new("too many topics", detail)
+    }
+
     /// The ERROR frame.
     pub(crate) fn frame(&self, receipt: Option<&str>) -> Frame {
         let mut frame = Frame::new(Command::Error).with("message", self.message.as_str());

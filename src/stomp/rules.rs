@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::pattern::Pattern;
 use super::users::Principal;
 
 /// One rule: clients that fit it may do what it says. As soon as a service has rules, what none of them allows is
@@ -102,12 +103,21 @@ impl Rule {
             Action::Subscribe => self.subscribe,
             Action::Send => self.send,
         };
-        let fits = match &self.who {
+        acts && self.is_for(user) && matches(&self.pattern, destination, user.map(Principal::name))
+    }
+
+    /// Whether the rule lets this user subscribe to whatever a pattern stands for.
+    pub(super) fn allows_all(&self, pattern: &Pattern, user: Option<&Principal>) -> bool {
+        let own = || with_user(&self.pattern, user.map(Principal::name));
+        self.subscribe && self.is_for(user) && own().is_some_and(|own| Pattern::new(&own).covers(pattern))
+    }
+
+    fn is_for(&self, user: Option<&Principal>) -> bool {
+        match &self.who {
             Who::Anyone => true,
             Who::Authenticated => user.is_some(),
             Who::Claim(claim, value) => user.is_some_and(|user| user.has(claim, value)),
-        };
-        acts && fits && matches(&self.pattern, destination, user.map(Principal::name))
+        }
     }
 }
 
@@ -124,6 +134,22 @@ impl fmt::Display for Rule {
             Who::Claim(claim, value) => write!(f, "{action} {} {claim}={value}", self.pattern),
         }
     }
+}
+
+/// A pattern with the user's name in its places; `None` where the name must not stand there, as below.
+fn with_user(pattern: &str, user: Option<&str>) -> Option<String> {
+    let mut parts = pattern.split(USER);
+    let mut written = parts.next()?.to_owned();
+    for part in parts {
+        let name = user.filter(|name| !name.is_empty() && !name.contains(['/', '*']))?;
+        let whole = written.ends_with('/') && (part.is_empty() || part.starts_with('/'));
+        if name.contains('.') && !whole {
+            return None;
+        }
+        written.push_str(name);
+        written.push_str(part);
+    }
+    Some(written)
 }
 
 /// Whether a destination is one of a pattern's.
@@ -208,6 +234,29 @@ mod tests {
             assert_eq!(matches(pattern, destination, Some(name)), fits, "{pattern} {destination} {name}");
         }
         assert!(!matches("/topic/{user}", "/topic/bob", None));
+    }
+
+    #[test]
+    fn a_rule_allows_a_pattern_if_it_allows_all_that_it_stands_for() {
+        for (rule, pattern, name, fits) in [
+            ("/topic/public/**", "/topic/public/**", "bob", true),
+            ("/topic/public/*", "/topic/public/**", "bob", false),
+            ("/topic/{user}/**", "/topic/bob/*", "bob", true),
+            ("/topic/{user}/**", "/topic/*/x", "bob", false),
+            ("/topic/{user}/**", "/topic/ann/*", "bob", false),
+            ("/topic/{user}.*", "/topic/bob.*", "bob", true),
+            ("/topic/{user}.**", "/topic/bob.x.*", "bob.x", false),
+            ("/topic/{user}/**", "/topic/bob.x/*", "bob.x", true),
+            ("/topic/{user}/**", "/topic/**", "**", false),
+            ("/topic/{user}", "/topic/*", "*", false),
+        ] {
+            let rule: Rule = format!("subscribe {rule} authenticated").parse().unwrap();
+            let user = Principal { name: name.to_owned(), claims: serde_json::Map::new(), until: None };
+            assert_eq!(rule.allows_all(&Pattern::new(pattern), Some(&user)), fits, "{rule} {pattern} {name}");
+            assert!(!rule.allows_all(&Pattern::new(pattern), None));
+        }
+        let rule: Rule = "send /topic/** anyone".parse().unwrap();
+        assert!(!rule.allows_all(&Pattern::new("/topic/*"), None), "sending is not subscribing");
     }
 
     #[test]

@@ -67,6 +67,18 @@ impl<'a> Tag<'a> {
     }
 }
 
+/// The tag of a subscription to the catalogue, on behalf of one with wildcards: its pattern, and the tag of the
+/// subscriptions that this leads to.
+pub(crate) fn stem(pattern: &str, tag: &str) -> String {
+    // No destination holds a line feed.
+    format!("*{pattern}\n{tag}")
+}
+
+/// The pattern and the tag in a [`stem`].
+pub(crate) fn read_stem(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('*')?.split_once('\n')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +91,10 @@ mod tests {
                 assert_eq!(Tag::parse(&tag.text()), Some(tag));
             }
         }
+        let tag = Tag { version: Version::V1_2, ack: AckMode::Auto, session: None, id: "a\nb" }.text();
+        let stem = stem("/topic/*", &tag);
+        assert_eq!(read_stem(&stem), Some(("/topic/*", &*tag)));
+        assert_eq!((Tag::parse(&stem), read_stem(&tag)), (None, None));
         for wrong in ["", "2", "2a", "9a x", "2x x", "äa x"] {
             assert_eq!(Tag::parse(wrong), None, "{wrong}");
         }

@@ -1,6 +1,7 @@
 //! One call for a client's messages: frames in, frames out.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sockhop_stomp::{Command, Frame, HeartBeat, Incoming, Version};
@@ -11,13 +12,14 @@ use super::app::AppMessage;
 use super::connect::{Admitted, Connect};
 use super::destination::{Source, Target, session_channel, session_text, user_channel};
 use super::entry;
+use super::pattern::Pattern;
 use super::refusal::{Refusal, shown};
 use super::rules::Action;
 use super::state::{Connected, Conversation, MOST_TRANSACTIONS, Phase, Subscribed, TransactionError};
-use super::tag::{AckMode, Tag};
+use super::tag::{self, AckMode, Tag};
 use super::tokens::Tokens;
 use super::users::Principal;
-use crate::store::{Feed, Position, Terms};
+use crate::store::{Feed, Position, SubscribeError, Terms};
 use crate::{CloseReason, RequestInfo, Session};
 
 /// A call under way.
@@ -178,9 +180,8 @@ impl Turn<'_> {
 
     /// A client that has come back to its session connects anew, and subscribes again.
     async fn restart(&mut self) -> Result<(), Refusal> {
-        while let Some(Subscribed { id, destination, ack }) = self.conversation.unsubscribe_any() {
-            let feed = self.feed(Source::parse(&destination)?, &id, ack)?;
-            self.session.unsubscribe_from(&feed).await?;
+        while let Some(subscribed) = self.conversation.unsubscribe_any() {
+            self.end_subscription(&subscribed).await?;
         }
         self.conversation.restart();
         Ok(())
@@ -252,8 +253,22 @@ impl Turn<'_> {
             Action::Subscribe => "subscribe",
             Action::Send => "send",
         };
-        let who = user.map_or_else(|| "clients without a user".to_owned(), |user| format!("user {}", user.name()));
-        Err(Refusal::new("forbidden", format!("No rule lets {who} {does} to {destination}.")))
+        Err(Refusal::new("forbidden", format!("No rule lets {} {does} to {destination}.", self.who())))
+    }
+
+    /// Whether one of the rules lets the client subscribe to whatever a pattern stands for, now or later.
+    fn check_rules_for_all(&self, pattern: &str) -> Result<(), Refusal> {
+        let (rules, user, wanted) = (&self.state.rules, self.conversation.user(), Pattern::new(pattern));
+        if rules.is_empty() || rules.iter().any(|rule| rule.allows_all(&wanted, user)) {
+            return Ok(());
+        }
+        let detail = format!("No one rule lets {} subscribe to all that {pattern} stands for.", self.who());
+        Err(Refusal::new("forbidden", detail))
+    }
+
+    fn who(&self) -> String {
+        let user = self.conversation.user();
+        user.map_or_else(|| "clients without a user".to_owned(), |user| format!("user {}", user.name()))
     }
 
     async fn send_or_buffer(&mut self, frame: Frame) -> Result<(), Refusal> {
@@ -340,7 +355,10 @@ impl Turn<'_> {
         let destination =
             frame.headers.get("destination").ok_or_else(|| Refusal::missing("destination", frame.command))?;
         let source = Source::parse(destination)?;
-        self.check_rules(Action::Subscribe, destination)?;
+        match &source {
+            Source::Topics(pattern) => self.check_rules_for_all(pattern)?,
+            _ => self.check_rules(Action::Subscribe, destination)?,
+        }
         let id = self.subscription_id(frame)?;
         if self.conversation.subscription(id).is_some() {
             return Err(Refusal::invalid("id", format!("There is a subscription {id:?} already.")));
@@ -352,20 +370,82 @@ impl Turn<'_> {
                 format!("{:?}: use auto, client or client-individual.", shown(ack.unwrap_or_default())),
             )
         })?;
-        let feed = self.feed(source, id, ack)?;
-        let from = self.start(frame, &feed).await?;
-        self.session.subscribe_to(&feed, from).await?;
+        match source {
+            Source::Topics(pattern) => self.subscribe_to_all(frame, &pattern, id, ack).await?,
+            source => {
+                let feed = self.feed(source, id, ack)?;
+                let from = self.start(frame, &feed).await?;
+                self.session.subscribe_to(&feed, from).await?;
+            }
+        }
         let subscribed = Subscribed { id: id.into(), destination: destination.into(), ack };
         self.conversation.subscribe(subscribed);
         Ok(())
     }
 
+    /// Subscribes to all topics that a pattern stands for: to those that there are, and to the news of others, each of
+    /// which is then followed from its beginning.
+    async fn subscribe_to_all(&self, frame: &Frame, pattern: &str, id: &str, ack: AckMode) -> Result<(), Refusal> {
+        if frame.headers.get("after").is_some() {
+            let detail = format!(
+                "It names a place in one destination, and {pattern} stands for many: use history, or subscribe to \
+                 each with its own after."
+            );
+            return Err(Refusal::invalid("after", detail));
+        }
+        let history = history(frame)?;
+        let (node, most) = (self.session.node(), self.session.max_subscriptions());
+        let listed = node.inner.catalogue.listed(&node.inner).await?;
+        if !listed.complete {
+            return Err(Refusal::too_many_topics());
+        }
+        let wanted = Pattern::new(pattern);
+        let channels: Vec<_> = listed.names.iter().filter(|name| wanted.matches(name.as_str())).cloned().collect();
+        // Beside the news.
+        if channels.len() >= most {
+            return Err(Refusal::too_many_for(pattern, most));
+        }
+        let tag = self.tag(id, ack);
+        let too_many = |error| match error {
+            SubscribeError::TooMany(most) => Refusal::too_many_for(pattern, most),
+            error => error.into(),
+        };
+        self.session.subscribe_to(&self.stem(pattern, &tag), Some(listed.at)).await.map_err(too_many)?;
+        let tag: Arc<str> = tag.into();
+        let subscribing = channels.into_iter().map(|channel| {
+            let feed = Feed { channel, tag: Some(Arc::clone(&tag)) };
+            let store = &node.inner.store;
+            async move {
+                let from = match history {
+                    Some(history) => Some(store.tail(&feed.channel, history.into()).await?),
+                    None => None,
+                };
+                self.session.subscribe_to(&feed, from).await
+            }
+        });
+        futures_util::future::try_join_all(subscribing).await.map(drop).map_err(too_many)
+    }
+
     async fn unsubscribe(&mut self, frame: &Frame) -> Result<(), Refusal> {
         let id = self.subscription_id(frame)?;
         // Ending what has ended is no error: clients do it when they tidy up.
-        let Some(Subscribed { id, destination, ack }) = self.conversation.unsubscribe(id) else { return Ok(()) };
-        let feed = self.feed(Source::parse(&destination)?, &id, ack)?;
-        Ok(self.session.unsubscribe_from(&feed).await?)
+        match self.conversation.unsubscribe(id) {
+            Some(subscribed) => self.end_subscription(&subscribed).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end_subscription(&self, subscribed: &Subscribed) -> Result<(), Refusal> {
+        let Subscribed { id, destination, ack } = subscribed;
+        match Source::parse(destination)? {
+            Source::Topics(pattern) => {
+                let tag = self.tag(id, *ack);
+                // This first: it leads to no more of the others then.
+                self.session.unsubscribe_from(&self.stem(&pattern, &tag)).await?;
+                Ok(self.session.unsubscribe_tag(&tag).await?)
+            }
+            source => Ok(self.session.unsubscribe_from(&self.feed(source, id, *ack)?).await?),
+        }
     }
 
     /// The client's name of a subscription; in 1.0 the destination may stand for it.
@@ -386,6 +466,8 @@ impl Turn<'_> {
         let identity = self.session.identity();
         let (channel, session) = match source {
             Source::Topic(channel) => (channel, None),
+            // Its own way of subscribing knows what it follows.
+            Source::Topics(pattern) => return Ok(self.stem(&pattern, &self.tag(id, ack))),
             Source::Own { path } => match self.conversation.user() {
                 Some(user) => (user_channel(user.name(), &path)?, Some(session_text(identity))),
                 None => (session_channel(identity, &path)?, None),
@@ -395,16 +477,22 @@ impl Turn<'_> {
         Ok(Feed { channel, tag: Some(tag.text().into()) })
     }
 
+    /// The tag of all that a subscription with wildcards leads to.
+    fn tag(&self, id: &str, ack: AckMode) -> String {
+        Tag { version: self.conversation.version(), ack, session: None, id }.text()
+    }
+
+    /// What a subscription with wildcards follows itself: the news of topics.
+    fn stem(&self, pattern: &str, tag: &str) -> Feed {
+        let channel = self.session.node().inner.catalogue.channel().clone();
+        Feed { channel, tag: Some(tag::stem(pattern, tag).into()) }
+    }
+
     /// Where a subscription starts: now, or where `after` or `history` say.
     async fn start(&self, frame: &Frame, feed: &Feed) -> Result<Option<Position>, Refusal> {
         let after = frame.headers.get("after").map(str::parse::<Position>).transpose();
         let after = after.map_err(|error| Refusal::invalid("after", format!("{error}.")))?;
-        let history = frame.headers.get("history").map(|count| {
-            count
-                .parse::<u32>()
-                .map_err(|_| Refusal::invalid("history", format!("{:?} is no number of messages.", shown(count))))
-        });
-        let history = history.transpose()?;
+        let history = history(frame)?;
         let store = &self.session.node().inner.store;
         if let Some(after) = after
             && !store.read(&feed.channel, after, 1).await?.gap
@@ -424,6 +512,13 @@ impl Turn<'_> {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// How many of the newest messages come first.
+fn history(frame: &Frame) -> Result<Option<u32>, Refusal> {
+    let Some(count) = frame.headers.get("history") else { return Ok(None) };
+    let none = |_| Refusal::invalid("history", format!("{:?} is no number of messages.", shown(count)));
+    count.parse().map(Some).map_err(none)
 }
 
 /// Silence that a client is granted whatever it promised: browsers run the timers of hidden pages once a minute.

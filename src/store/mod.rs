@@ -7,6 +7,7 @@
 //! Each operation is atomic, and touches one channel or one session: on a remote store it is one script on one hash
 //! slot. What Pub/Sub carries ([`Inbox`]) is only a hint: losing it makes delivery slow, never wrong.
 
+mod catalogue;
 mod channel;
 pub mod memory;
 mod once;
@@ -21,6 +22,7 @@ use std::sync::Weak;
 use async_trait::async_trait;
 
 pub use self::redis::{InvalidAuthorities, InvalidStoreUrl, RedisStore, RedisStoreBuilder};
+pub use catalogue::{Enlist, Enlisted, Listed};
 pub use channel::{
     Batch, Entry, Epoch, Excerpt, InvalidPosition, Position, Publish, PublishError, Published, Retention, Slice,
     Span,
@@ -30,9 +32,9 @@ pub use once::{IdMemory, Once, PublishOnce};
 pub use queue::{ConsumeError, Consumer, ConsumerId, Settle, Settled, Which};
 pub use roster::{Entered, Here, Left, Place, Present, Roster, Stay, Telling, Visitor};
 pub use session::{
-    Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Due, Ended, Feed, First, Gone, Hold, Holder, Intent,
-    Kept, Known, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError, Subscription,
-    Takeover, Terms, Turn,
+    Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Branch, Branched, Due, Ended, Feed, First, Gone, Hold,
+    Holder, Intent, Kept, Known, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError,
+    Subscription, Takeover, Terms, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -150,8 +152,15 @@ pub trait Store: Send + Sync + 'static {
         most: usize,
     ) -> Result<(), SubscribeError>;
 
+    /// Adds a subscription that an entry of another one has led to, on behalf of the receiver that met it. Nothing
+    /// happens where it is there already, or the other one has ended. At most `most` there may be.
+    async fn branch(&self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone>;
+
     /// Ends a subscription; that it did not exist is no error.
     async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone>;
+
+    /// Ends all subscriptions with a tag, in one step.
+    async fn unsubscribe_tag(&self, session: SessionRef, tag: &str) -> Result<(), Gone>;
 
     /// Sets an attribute, or removes it.
     async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone>;
@@ -180,6 +189,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The place behind which a channel keeps its newest entries, `most` of them or as many as there are.
     async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError>;
+
+    /// Has a channel's name in a catalogue, and tells the catalogue's followers if it is new, in one step.
+    async fn enlist(&self, enlist: Enlist<'_>) -> Result<Enlisted, StoreError>;
+
+    /// The names in a catalogue, and where its channel stood when they were these.
+    async fn listed(&self, catalogue: &ChannelName) -> Result<Listed, StoreError>;
 
     /// The `on_close` of an [`Ended`] has run: nobody has to run it again.
     async fn closed(&self, session: SessionRef) -> Result<(), StoreError>;

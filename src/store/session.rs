@@ -295,6 +295,26 @@ pub struct Subscription {
     pub sent: Position,
 }
 
+/// A subscription that an entry of another one has led to.
+#[derive(Debug, Clone, Copy)]
+pub struct Branch<'a> {
+    /// The other one, and its generation: as long as it is there.
+    pub stem: (&'a Feed, u64),
+    /// What is subscribed to.
+    pub feed: &'a Feed,
+    /// From where on.
+    pub at: Position,
+}
+
+/// What became of a [`Branch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branched {
+    /// It is there, or not needed any more.
+    Done,
+    /// The session has as many subscriptions as it may have.
+    TooMany,
+}
+
 /// What a receiver handed to its transport.
 #[derive(Debug, Clone, Default)]
 pub struct Sent {

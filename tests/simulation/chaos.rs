@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sockhop::store::{
-    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entered, Entry, Epoch, Excerpt,
-    Feed, Gone, Here, Hold, Inbox, Kept, Known, Left, Once, Own, Pending, Place, Position, Publish, PublishError,
-    PublishOnce, Published, Push, Roster, Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Stay, Store,
-    StoreError, SubscribeError, Turn, Visitor,
+    Anchor, Attach, Attached, Begin, Begun, Branch, Branched, ConsumeError, Consumer, Due, Ended, Enlist,
+    Enlisted, Entered, Entry, Epoch, Excerpt, Feed, Gone, Here, Hold, Inbox, Kept, Known, Left, Listed, Once, Own,
+    Pending, Place, Position, Publish, PublishError, PublishOnce, Published, Push, Roster, Sent, SessionRef,
+    Settle, Settled, Signal, Slice, Span, Stay, Store, StoreError, SubscribeError, Turn, Visitor,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, SessionKey};
 use tokio::sync::watch;
@@ -418,6 +418,38 @@ impl Store for Way {
     async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone> {
         let feed = feed.clone();
         base!(self, |base| base.unsubscribe(session, &feed))
+    }
+
+    async fn branch(&self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone> {
+        let ((stem, generation), feed, at) =
+            ((branch.stem.0.clone(), branch.stem.1), branch.feed.clone(), branch.at);
+        base!(self, |base| base.branch(hold, Branch { stem: (&stem, generation), feed: &feed, at }, most))
+    }
+
+    async fn unsubscribe_tag(&self, session: SessionRef, tag: &str) -> Result<(), Gone> {
+        let tag = tag.to_owned();
+        base!(self, |base| base.unsubscribe_tag(session, &tag))
+    }
+
+    async fn enlist(&self, enlist: Enlist<'_>) -> Result<Enlisted, StoreError> {
+        let Enlist { most, life, incomplete, retention, .. } = enlist;
+        let (catalogue, name) = (enlist.catalogue.clone(), enlist.name.clone());
+        let (news, full) = (enlist.news.clone(), enlist.full.clone());
+        base!(self, |base| base.enlist(Enlist {
+            catalogue: &catalogue,
+            name: &name,
+            news: &news,
+            full: &full,
+            most,
+            life,
+            incomplete,
+            retention,
+        }))
+    }
+
+    async fn listed(&self, catalogue: &ChannelName) -> Result<Listed, StoreError> {
+        let catalogue = catalogue.clone();
+        base!(self, |base| base.listed(&catalogue))
     }
 
     async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone> {

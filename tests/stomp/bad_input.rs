@@ -81,7 +81,6 @@ pub(crate) async fn destinations_that_are_none_are_refused(place: Place) {
         ("", "unknown destination"),
         ("news", "unknown destination"),
         ("/topic/", "unknown destination"),
-        ("/topic/a*", "invalid header: destination"),
         ("/topic/a\nb", "invalid header: destination"),
         (long.as_str(), "invalid header: destination"),
     ] {

@@ -11,6 +11,7 @@ mod redis;
 mod sessions;
 mod tokens;
 mod users;
+mod wildcards;
 mod world;
 
 /// Makes each claim a test at every place.
@@ -83,6 +84,16 @@ everywhere! {
         a_token_is_verified_before_the_application_is_asked
         the_application_is_told_of_each_end_once
         a_client_that_connects_and_leaves_in_one_breath_was_there;
+    wildcards:
+        a_wildcard_finds_the_topics_that_there_are_and_begins_new_ones_at_their_beginning
+        wildcards_stand_for_segments_between_points_and_slashes
+        many_new_topics_between_two_looks_are_all_found
+        unsubscribing_ends_all_that_a_wildcard_has_led_to
+        a_wildcard_with_a_history_gets_the_newest_of_each_first
+        wildcards_where_they_do_not_belong_are_refused
+        a_wildcard_needs_one_rule_for_all_that_it_stands_for
+        a_wildcard_that_leads_to_too_many_topics_for_its_session_ends_it
+        more_topics_than_can_be_found_are_told_to_wildcards_and_to_nobody_else;
     bad_input:
         what_is_no_frame_is_refused
         nothing_comes_before_connect_and_connect_comes_once

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use sockhop::server::{Drain, Limits, Server};
 use sockhop::stomp::{Broker, Stomp};
 use sockhop::store::{MemoryStore, RedisStore, Retention, Store};
-use sockhop::{Node, Service, ServiceBuilder};
+use sockhop::{Node, NodeBuilder, Service, ServiceBuilder};
 use sockhop_stomp::{Command, Decoder, Frame, Incoming, Version};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -29,7 +29,7 @@ pub(crate) struct World {
     services: Vec<Service>,
     place: Place,
     clients: AtomicUsize,
-    _redis: Option<Redis>,
+    redis: Option<Redis>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,20 @@ pub(crate) enum Place {
 
 impl World {
     pub(crate) async fn new(place: Place, stomp: impl Fn() -> ServiceBuilder) -> Self {
-        Self::keeping(place, Retention::default(), stomp).await
+        Self::with(place, stomp, |node| node).await
     }
 
     /// A world whose channels keep so much.
     pub(crate) async fn keeping(place: Place, keep: Retention, stomp: impl Fn() -> ServiceBuilder) -> Self {
+        Self::with(place, stomp, |node| node.retention(keep)).await
+    }
+
+    /// Nodes with other settings.
+    pub(crate) async fn with(
+        place: Place,
+        stomp: impl Fn() -> ServiceBuilder,
+        settings: impl Fn(NodeBuilder) -> NodeBuilder,
+    ) -> Self {
         let mut redis = None;
         let stores: Vec<Arc<dyn Store>> = match place {
             Place::MemorySocket => vec![Arc::new(MemoryStore::new())],
@@ -68,9 +77,14 @@ impl World {
             }
         };
         let nodes: Vec<_> =
-            stores.into_iter().map(|store| Node::builder().store(store).retention(keep).build()).collect();
+            stores.into_iter().map(|store| settings(Node::builder().store(store)).build()).collect();
         let services = nodes.iter().map(|node| stomp().build(node)).collect();
-        Self { nodes, services, place, clients: AtomicUsize::new(0), _redis: redis }
+        Self { nodes, services, place, clients: AtomicUsize::new(0), redis }
+    }
+
+    /// The server of [`Place::RedisPolls`].
+    pub(crate) fn redis(&self) -> &Redis {
+        self.redis.as_ref().unwrap()
     }
 
     /// Sends from the application's own code, at the last node.
@@ -280,6 +294,11 @@ impl Client {
         let frame = self.next().await;
         assert_eq!(frame.command, command, "{frame:?}");
         frame
+    }
+
+    /// The code with which the session was closed.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        self.closed
     }
 
     /// The code with which the session is closed, after nothing else.

@@ -1,6 +1,7 @@
 //! What every store must do, run against each of them.
 
 mod anchors;
+mod catalogues;
 mod channels;
 mod feeds;
 mod once;
@@ -78,6 +79,11 @@ contract! {
         what_is_settled_and_received_is_not_kept_for_the_consumer
         positions_that_a_consumer_never_had_are_unknown
         enqueued_at_once_is_in_one_order_and_nothing_is_lost;
+    catalogues:
+        a_name_is_told_once_and_listed_with_where_the_news_go_on
+        a_full_catalogue_says_so_once_until_there_was_room_for_a_while
+        names_that_nobody_enlists_again_make_room
+        an_entry_leads_to_a_subscription_as_long_as_its_own_is_there;
     feeds:
         subscriptions_to_one_channel_with_different_tags_have_a_cursor_each
         what_a_call_keeps_is_there_for_the_next_call_and_for_receivers

@@ -116,6 +116,12 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_sessions: Option<usize>,
 
+    /// Topics of STOMP that subscriptions with wildcards can find; with one more, such subscriptions end with an ERROR that
+    /// says so, and all else goes on [default: 10000]
+    #[arg(long, env = "SOCKHOP_MAX_TOPICS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_topics: Option<usize>,
+
     /// Time for a request's headers to arrive, and for an idle connection to be kept; keep it above your balancer's
     /// keep-alive time [default: 30s]
     #[arg(long, env = "SOCKHOP_HEADER_TIMEOUT", value_name = "TIME")]

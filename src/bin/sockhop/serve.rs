@@ -24,7 +24,10 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         true => Some(metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?),
         false => None,
     };
-    let mut node = Node::builder().max_sessions(settings.max_sessions).retention(settings.retention);
+    let mut node = Node::builder()
+        .max_sessions(settings.max_sessions)
+        .max_topics(settings.max_topics)
+        .retention(settings.retention);
     for (pattern, retention) in std::mem::take(&mut settings.channels) {
         node = node.retention_of(pattern, retention);
     }

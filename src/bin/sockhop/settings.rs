@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) show_node: bool,
     pub(crate) limits: Limits,
     pub(crate) max_sessions: usize,
+    pub(crate) max_topics: usize,
     /// What channels keep that none of `channels` names.
     pub(crate) retention: Retention,
     pub(crate) channels: Vec<(ChannelPattern, Retention)>,
@@ -118,6 +119,7 @@ impl Settings {
             show_node: options.show_node.unwrap_or(false),
             limits,
             max_sessions: at_least("max-sessions", options.max_sessions.unwrap_or(1_000_000), 1)?,
+            max_topics: at_least("max-topics", options.max_topics.unwrap_or(10_000), 1)?,
             drain,
             store: store(
                 options.store.as_deref(),
@@ -463,6 +465,7 @@ mod tests {
         for (file, parts) in [
             ("hearbeat = \"25s\"", &["sockhop.toml", "hearbeat", "did you mean `heartbeat`?"][..]),
             ("max_sessions = 5", &["max_sessions", "did you mean `max-sessions`?"]),
+            ("max-topics = 0", &["max-topics = 0", "at least 1"]),
             ("heartbeat = \"soon\"", &["heartbeat", "soon", "25s"]),
             ("heartbeat = \"0s\"", &["heartbeat", "1ms"]),
             ("heartbeat = \"9000years\"", &["heartbeat", "365days"]),

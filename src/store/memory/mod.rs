@@ -3,6 +3,7 @@
 //! It is the reference of what a [`Store`] does, and a product: a single node needs no other. Several nodes of one
 //! process may share it.
 
+mod catalogue;
 mod ids;
 mod log;
 mod queue;
@@ -21,14 +22,16 @@ use sockhop_transports::CloseReason;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::catalogue::Names;
 use self::log::Log;
 use self::queue::{Given, Queue};
 use self::record::{Lost, Outcome, Record, Wish};
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entered, Entry, Excerpt, Feed,
-    First, Gone, Here, Hold, Holder, Inbox, Intent, Kept, Known, Left, Once, Own, Pending, Place, Position,
-    Publish, PublishError, PublishOnce, Published, Push, Roster, Sent, SessionRef, Settle, Settled, Signal, Slice,
-    Span, Stay, Store, StoreError, SubscribeError, Telling, Turn, Visitor, given_up_on, shard_of,
+    Anchor, Attach, Attached, Begin, Begun, Branch, Branched, ConsumeError, Consumer, Due, Ended, Enlist,
+    Enlisted, Entered, Entry, Excerpt, Feed, First, Gone, Here, Hold, Holder, Inbox, Intent, Kept, Known, Left,
+    Listed, Once, Own, Pending, Place, Position, Publish, PublishError, PublishOnce, Published, Push, Roster,
+    Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Stay, Store, StoreError, SubscribeError, Telling,
+    Turn, Visitor, given_up_on, shard_of,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -48,6 +51,8 @@ pub struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
     channels: Mutex<HashMap<ChannelName, Arc<Mutex<Log>>>>,
     queues: Mutex<HashMap<ChannelName, Arc<Mutex<Queue>>>>,
+    /// Names of channels, by the catalogue's own channel. Locked before `channels`.
+    catalogues: Mutex<HashMap<ChannelName, Names>>,
     nodes: RwLock<HashMap<NodeId, Weak<dyn Inbox>>>,
     /// Nodes that are about to leave.
     retired: Mutex<HashSet<NodeId>>,
@@ -354,6 +359,35 @@ impl Store for MemoryStore {
         Ok(outcomes)
     }
 
+    async fn enlist(&self, enlist: Enlist<'_>) -> Result<Enlisted, StoreError> {
+        let mut catalogues = lock(&self.catalogues);
+        let names = catalogues.entry(enlist.catalogue.clone()).or_default();
+        let outcome = names.enlist(&enlist, Instant::now());
+        let news = match outcome {
+            catalogue::Outcome::New => Some(enlist.news),
+            catalogue::Outcome::Full { news: true } => Some(enlist.full),
+            catalogue::Outcome::Known | catalogue::Outcome::Full { news: false } => None,
+        };
+        let at = match news {
+            None => lock(&self.log(enlist.catalogue)).head(),
+            Some(news) => {
+                let (channel, messages) = (enlist.catalogue, std::slice::from_ref(news));
+                self.append(&Publish { channel, messages, retention: enlist.retention, batch: None }).last
+            }
+        };
+        Ok(Enlisted { entered: !matches!(outcome, catalogue::Outcome::Full { .. }), at })
+    }
+
+    async fn listed(&self, catalogue: &ChannelName) -> Result<Listed, StoreError> {
+        let mut catalogues = lock(&self.catalogues);
+        let (names, complete) =
+            catalogues.get_mut(catalogue).map_or((Vec::new(), true), |names| names.listed(Instant::now()));
+        let log = self.log(catalogue);
+        let mut log = lock(&log);
+        log.touch(Instant::now());
+        Ok(Listed { names, at: log.head(), complete })
+    }
+
     async fn read(&self, channel: &ChannelName, after: Position, bytes: usize) -> Result<Slice, StoreError> {
         let log = self.log(channel);
         let mut log = lock(&log);
@@ -576,6 +610,20 @@ impl Store for MemoryStore {
         let mut shard = self.shard(session.key);
         let record = shard.find(session)?;
         record.unsubscribe(feed)?;
+        let holder = record.holder();
+        drop(shard);
+        self.changed(holder);
+        Ok(())
+    }
+
+    async fn branch(&self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone> {
+        self.shard(hold.session.key).find(hold.session)?.branch(hold, branch, most)
+    }
+
+    async fn unsubscribe_tag(&self, session: SessionRef, tag: &str) -> Result<(), Gone> {
+        let mut shard = self.shard(session.key);
+        let record = shard.find(session)?;
+        record.unsubscribe_tag(tag)?;
         let holder = record.holder();
         drop(shard);
         self.changed(holder);

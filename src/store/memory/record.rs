@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::id::{NodeId, RequestId};
 use crate::store::{
-    Again, Anchor, Attach, Begin, Ended, Feed, First, Gone, Hold, Holder, Kept, Known, Opening, Origin, Own,
-    Pending, Position, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms, Turn,
+    Again, Anchor, Attach, Begin, Branch, Branched, Ended, Feed, First, Gone, Hold, Holder, Kept, Known, Opening,
+    Origin, Own, Pending, Position, Push, Replay, Sent, SessionRef, SubscribeError, Subscription, Takeover, Terms,
+    Turn,
 };
 
 /// How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
@@ -612,6 +613,31 @@ impl Record {
             return Err(Gone::Over);
         }
         self.subscriptions.retain(|subscribed| subscribed.feed != *feed);
+        Ok(())
+    }
+
+    pub(super) fn branch(&mut self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone> {
+        self.check(hold)?;
+        if !self.is_open() {
+            return Err(Gone::Over);
+        }
+        let (stem, generation) = branch.stem;
+        let is_stem = |known: &Subscribed| known.feed == *stem && known.generation == generation;
+        if !self.subscriptions.iter().any(is_stem) {
+            return Ok(Branched::Done);
+        }
+        match self.subscribe(branch.feed, branch.at, most) {
+            Ok(()) => Ok(Branched::Done),
+            Err(SubscribeError::TooMany(_)) => Ok(Branched::TooMany),
+            Err(_) => Err(Gone::Over),
+        }
+    }
+
+    pub(super) fn unsubscribe_tag(&mut self, tag: &str) -> Result<(), Gone> {
+        if !self.is_open() {
+            return Err(Gone::Over);
+        }
+        self.subscriptions.retain(|subscribed| subscribed.feed.tag.as_deref() != Some(tag));
         Ok(())
     }
 

@@ -155,6 +155,14 @@ impl Keys {
         RosterKeys { keys: [head, log, members, stays, over], inbox, slot }
     }
 
+    /// The keys of a catalogue: those of its channel, its names, and whether one was left out of late.
+    pub(super) fn catalogue(&self, name: &ChannelName) -> ([String; 4], String, u16) {
+        let ChannelKeys { keys: [head, log], inbox, slot } = self.channel(name);
+        let beside = |kind: &str| format!("{}{kind}", head.trim_end_matches("head"));
+        let (names, full) = (beside("names"), beside("full"));
+        ([head, log, names, full], inbox, slot)
+    }
+
     pub(super) fn session(&self, key: SessionKey) -> SessionKeys {
         let bucket = bucket_of(key);
         let mut record = String::with_capacity(self.prefix.len() + 42);

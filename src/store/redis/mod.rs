@@ -5,6 +5,7 @@
 //! so that one which runs late changes nothing. Pub/Sub only brings news early: what it loses is read.
 
 mod calls;
+mod catalogue;
 mod channels;
 mod entries;
 mod excerpts;
@@ -48,10 +49,10 @@ use self::signals::Letter;
 use self::subscriptions::{Listener, Subscriptions, Topic};
 use self::url::StoreUrl;
 use super::{
-    Anchor, Attach, Attached, Begin, Begun, ConsumeError, Consumer, Due, Ended, Entered, Excerpt, Feed, Gone,
-    Here, Hold, Inbox, Kept, Known, Left, Once, Own, Pending, Place, Position, Publish, PublishError, PublishOnce,
-    Published, Push, Roster, Sent, SessionRef, Settle, Settled, Signal, Slice, Span, Stay, Store, StoreError,
-    SubscribeError, Turn, Visitor,
+    Anchor, Attach, Attached, Begin, Begun, Branch, Branched, ConsumeError, Consumer, Due, Ended, Enlist,
+    Enlisted, Entered, Excerpt, Feed, Gone, Here, Hold, Inbox, Kept, Known, Left, Listed, Once, Own, Pending,
+    Place, Position, Publish, PublishError, PublishOnce, Published, Push, Roster, Sent, SessionRef, Settle,
+    Settled, Signal, Slice, Span, Stay, Store, StoreError, SubscribeError, Turn, Visitor,
 };
 use crate::id::{ChannelName, NodeId, SessionKey};
 
@@ -429,6 +430,14 @@ impl Store for RedisStore {
         self.inner.tail(channel, most).await
     }
 
+    async fn enlist(&self, enlist: Enlist<'_>) -> Result<Enlisted, StoreError> {
+        self.inner.enlist(enlist).await
+    }
+
+    async fn listed(&self, catalogue: &ChannelName) -> Result<Listed, StoreError> {
+        self.inner.listed(catalogue).await
+    }
+
     async fn follow(&self, node: NodeId, channel: &ChannelName) -> Result<Position, StoreError> {
         let inner = &self.inner;
         {
@@ -534,6 +543,14 @@ impl Store for RedisStore {
 
     async fn unsubscribe(&self, session: SessionRef, feed: &Feed) -> Result<(), Gone> {
         self.inner.unsubscribe(session, feed).await
+    }
+
+    async fn branch(&self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone> {
+        self.inner.branch(hold, branch, most).await
+    }
+
+    async fn unsubscribe_tag(&self, session: SessionRef, tag: &str) -> Result<(), Gone> {
+        self.inner.unsubscribe_tag(session, tag).await
     }
 
     async fn set_attribute(&self, session: SessionRef, name: &str, value: Option<String>) -> Result<(), Gone> {

@@ -44,6 +44,8 @@ scripts! {
     CLOSE: "close" on "session" = " flags=allow-oom" + "session" "close";
     SUBSCRIBE: "subscribe" on "session" = " flags=allow-oom" + "session" "subscribe";
     UNSUBSCRIBE: "unsubscribe" on "session" = " flags=allow-oom" + "session" "unsubscribe";
+    BRANCH: "subscribe" on "session" = " flags=allow-oom" + "session" "branch";
+    UNTAG: "unsubscribe" on "session" = " flags=allow-oom" + "session" "untag";
     ATTRIBUTE: "set an attribute" on "session" = " flags=allow-oom" + "session" "attribute";
     BEGIN: "begin a call" on "session" = " flags=allow-oom" + "session" "begin";
     FINISH: "finish a call" on "session" = " flags=allow-oom" + "session" "finish";
@@ -52,6 +54,8 @@ scripts! {
     SWEEP: "sweep" on "session" = " flags=allow-oom" + "session" "sweep";
     PUBLISH: "publish" on "channel" = "" + "channel" "publish";
     PUBLISH_ONCE: "publish once" on "channel" = "" + "channel" "publish_once";
+    ENLIST: "enlist" on "channel" = "" + "channel" "enlist";
+    LISTED: "list" on "channel" = " flags=allow-oom" + "channel" "listed";
     READ: "read" on "channel" = " flags=no-writes" + "channel" "read";
     EXCERPT: "look up" on "channel" = " flags=no-writes" + "channel" "excerpt";
     TAIL: "tail" on "channel" = " flags=allow-oom" + "channel" "tail";

@@ -15,9 +15,9 @@ use super::sweep::Known as KnownNodes;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
-    Again, Anchor, Attach, Attached, Begin, Begun, Ended, Epoch, Feed, First, Gone, Hold, Holder, Intent, Kept,
-    Known, Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal, StoreError, SubscribeError,
-    Subscription, Takeover, Terms, Turn, given_up_on, size_of,
+    Again, Anchor, Attach, Attached, Begin, Begun, Branch, Branched, Ended, Epoch, Feed, First, Gone, Hold,
+    Holder, Intent, Kept, Known, Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal,
+    StoreError, SubscribeError, Subscription, Takeover, Terms, Turn, given_up_on, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -317,6 +317,28 @@ impl Inner {
         let life = session.life.to_be_bytes();
         let field = feed.text();
         let mut reply = self.session(&script::UNSUBSCRIBE, &keys, &arguments![&life, &*field]).await?;
+        over(&mut reply)?;
+        Ok(self.changed(&mut reply, session).await?)
+    }
+
+    pub(super) async fn branch(&self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone> {
+        let keys = self.keys.session(hold.session.key);
+        let (life, token, epoch) = (hold.session.life.to_be_bytes(), random(), branch.at.epoch.0.to_be_bytes());
+        let ((stem, generation), field) = ((branch.stem.0.text(), branch.stem.1), branch.feed.text());
+        let arguments =
+            arguments![&life, hold.attachment, &*stem, generation, &*field, &epoch, branch.at.seq, most, &token];
+        match self.session(&script::BRANCH, &keys, &arguments).await?.text()?.as_str() {
+            "over" => Err(Gone::Over),
+            "fenced" => Err(Gone::Fenced),
+            "many" => Ok(Branched::TooMany),
+            _ => Ok(Branched::Done),
+        }
+    }
+
+    pub(super) async fn unsubscribe_tag(&self, session: SessionRef, tag: &str) -> Result<(), Gone> {
+        let keys = self.keys.session(session.key);
+        let life = session.life.to_be_bytes();
+        let mut reply = self.session(&script::UNTAG, &keys, &arguments![&life, tag]).await?;
         over(&mut reply)?;
         Ok(self.changed(&mut reply, session).await?)
     }

@@ -1,0 +1,290 @@
+//! The catalogue of topics: which channels below `/topic/` there are, so that whoever follows them by a pattern of their
+//! names finds the old ones, and is told of new ones.
+//!
+//! A name is in the catalogue before its channel's first entry: who publishes sees to that. What a node knows to be there
+//! it does not enter again for a while, so publishing costs one command as ever.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sockhop_transports::Message;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::id::ChannelName;
+use crate::node::NodeInner;
+use crate::store::{Enlist, Enlisted, Epoch, Listed, Position, Retention, StoreError};
+
+/// A node's part in the catalogue.
+pub(crate) struct Catalogue {
+    channel: ChannelName,
+    /// Names that it may hold.
+    pub(crate) most: usize,
+    /// How much of its news is kept, and of topics at most.
+    retention: Retention,
+    known: Mutex<Known>,
+    /// Set once the store sends the catalogue's news here.
+    followed: OnceCell<()>,
+    /// What it held when it was last read.
+    listed: Mutex<Option<(Instant, Arc<Listed>)>>,
+}
+
+/// What this node has seen to.
+#[derive(Default)]
+struct Known {
+    /// The life of the catalogue in which that was.
+    epoch: Option<Epoch>,
+    names: HashMap<ChannelName, Seen>,
+    /// When it was last logged that there was no room.
+    warned: Option<Instant>,
+}
+
+/// A name that need not be entered again.
+struct Seen {
+    until: Instant,
+    /// The life of the channel.
+    epoch: Epoch,
+}
+
+/// What an entry of the catalogue's channel says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A channel is new: all its entries are behind this position.
+    Channel(ChannelName, Position),
+    /// There was no room for a name.
+    Full,
+}
+
+/// The channels that are in the catalogue.
+const PREFIX: &str = "/topic/";
+/// How long names are kept beyond what their channels keep, and after how long who publishes enters them again: a name
+/// is there as long as its channel has entries, with time to spare.
+const LIFE: Duration = Duration::from_secs(3600);
+const AGAIN: Duration = Duration::from_secs(1200);
+/// After how long a name is tried again that there was no room for, and how long the catalogue is then said not to be
+/// whole: longer, so that whoever finds it whole is told of every name that is left out from then on.
+const NO_ROOM: Duration = Duration::from_secs(60);
+const INCOMPLETE: Duration = Duration::from_secs(180);
+/// Names that a node remembers beside those that there is room for.
+const REFUSED: usize = 4096;
+/// How long a node trusts what it has read of the catalogue, if nothing new came.
+const FRESH: Duration = Duration::from_secs(60);
+
+impl Catalogue {
+    /// A catalogue of at most so many names; `longest` is what any channel keeps at most.
+    pub(crate) fn new(most: usize, longest: Retention) -> Self {
+        Self {
+            channel: ChannelName::fixed("catalogue:topics"),
+            most,
+            retention: longest,
+            known: Mutex::default(),
+            followed: OnceCell::new(),
+            listed: Mutex::default(),
+        }
+    }
+
+    /// The channel that brings its news.
+    pub(crate) fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that a channel's name is in the catalogue, if it belongs there; then, the channel's life as it is known.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or refuses: then nothing must be published.
+    pub(crate) async fn enter(
+        &self,
+        node: &NodeInner,
+        channel: &ChannelName,
+    ) -> Result<Option<Epoch>, StoreError> {
+        if !channel.as_str().starts_with(PREFIX) {
+            return Ok(None);
+        }
+        if let Some(seen) = self.known().names.get(channel)
+            && seen.until > Instant::now()
+        {
+            return Ok(Some(seen.epoch));
+        }
+        // What was published before this, if anything, is not new: followers begin behind it.
+        let at = node.head(channel).await?;
+        self.enlist(node, channel, at).await?;
+        Ok(Some(at.epoch))
+    }
+
+    /// Something was published to a channel, whose life was `known` when its name was entered. A new life means that the
+    /// store has lost something, and perhaps the name: it is entered again.
+    pub(crate) async fn published(
+        &self,
+        node: &NodeInner,
+        channel: &ChannelName,
+        known: Option<Epoch>,
+        epoch: Epoch,
+    ) {
+        if known.is_none_or(|known| known == epoch) {
+            return;
+        }
+        self.known().names.remove(channel);
+        // From the life's beginning on: others may have published in it already.
+        if let Err(error) = self.enlist(node, channel, Position { epoch, seq: 0 }).await {
+            tracing::warn!(%error, %channel, "could not enter a channel into the catalogue again");
+        }
+    }
+
+    async fn enlist(&self, node: &NodeInner, name: &ChannelName, at: Position) -> Result<(), StoreError> {
+        self.followed
+            .get_or_try_init(|| async {
+                let head = node.store.follow(node.id, &self.channel).await?;
+                self.stands_in(head.epoch);
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        let news = Message::new(&News::Channel(name.clone(), at).text());
+        let full = Message::new(&News::Full.text());
+        let enlist = Enlist {
+            catalogue: &self.channel,
+            name,
+            news: &news,
+            full: &full,
+            most: self.most,
+            life: LIFE + self.retention.age,
+            incomplete: INCOMPLETE,
+            retention: self.retention,
+        };
+        let enlisted = node.store.enlist(enlist).await?;
+        self.see(name, at.epoch, enlisted);
+        Ok(())
+    }
+
+    fn see(&self, name: &ChannelName, epoch: Epoch, enlisted: Enlisted) {
+        let now = Instant::now();
+        let mut known = self.known();
+        if known.epoch.is_some_and(|epoch| epoch != enlisted.at.epoch) {
+            // Which of the two is the newer, the next to be entered tells.
+            *known = Known::default();
+            return;
+        }
+        known.epoch = Some(enlisted.at.epoch);
+        if known.names.len() >= self.most + REFUSED {
+            known.names.retain(|_, seen| seen.until > now);
+        }
+        if known.names.len() >= self.most + REFUSED {
+            known.names.clear();
+        }
+        let until = now + if enlisted.entered { AGAIN } else { NO_ROOM };
+        known.names.insert(name.clone(), Seen { until, epoch });
+        if !enlisted.entered && known.warned.is_none_or(|warned| now - warned > NO_ROOM) {
+            known.warned = Some(now);
+            tracing::warn!(channel = %name, most = self.most, "no room in the catalogue: subscriptions with wildcards end");
+        }
+    }
+
+    /// The catalogue is in this life of it. What was entered in another may be lost.
+    pub(crate) fn stands_in(&self, epoch: Epoch) {
+        let mut known = self.known();
+        if known.epoch.is_some_and(|known| known != epoch) {
+            *known = Known::default();
+        }
+    }
+
+    /// What the catalogue holds.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub(crate) async fn listed(&self, node: &NodeInner) -> Result<Arc<Listed>, StoreError> {
+        let kept = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((read, listed)) = kept
+            && listed.complete
+            && read.elapsed() < FRESH
+            && node.head(&self.channel).await? == listed.at
+        {
+            return Ok(listed);
+        }
+        let listed = Arc::new(node.store.listed(&self.channel).await?);
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&listed)));
+        Ok(listed)
+    }
+}
+
+impl News {
+    fn text(&self) -> String {
+        match self {
+            Self::Channel(name, at) => format!("+{at} {name}"),
+            Self::Full => "!".to_owned(),
+        }
+    }
+
+    /// What an entry says; `None` for one of another version of this program.
+    pub(crate) fn read(entry: &Message) -> Option<Self> {
+        let text = entry.text();
+        if text == "!" {
+            return Some(Self::Full);
+        }
+        let (at, name) = text.strip_prefix('+')?.split_once(' ')?;
+        Some(Self::Channel(ChannelName::new(name).ok()?, at.parse().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[test]
+    fn news_come_back() {
+        let at = Position { epoch: Epoch(0xab), seq: 7 };
+        for news in [News::Channel(ChannelName::new("/topic/a b \"ü\"").unwrap(), at), News::Full] {
+            assert_eq!(News::read(&Message::new(&news.text())), Some(news));
+        }
+        for wrong in ["", "+", "+ab-7", "+x /topic/a", "?ab-7 /topic/a"] {
+            assert_eq!(News::read(&Message::new(wrong)), None, "{wrong}");
+        }
+    }
+
+    async fn listed(node: &Node) -> Vec<String> {
+        let listed = node.inner.store.listed(node.inner.catalogue.channel()).await.unwrap();
+        let mut names: Vec<_> = listed.names.iter().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn topics_are_entered_before_their_first_message_and_nothing_else_is() {
+        let node = Node::new();
+        for name in ["/topic/a", "/topic/a", "/user/x/queue/a", "room", "/topic/b"] {
+            node.publish(&name.parse().unwrap(), "x").await.unwrap();
+        }
+        assert_eq!(listed(&node).await, ["/topic/a", "/topic/b"]);
+        assert_eq!(node.inner.head(node.inner.catalogue.channel()).await.unwrap().seq, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_in_use_stays_in_the_catalogue_and_one_that_is_left_goes() {
+        let node = Node::new();
+        let name = |name: &str| name.parse().unwrap();
+        node.publish(&name("/topic/left"), "x").await.unwrap();
+        for _ in 0..12 {
+            node.publish(&name("/topic/used"), "x").await.unwrap();
+            tokio::time::advance(Duration::from_secs(600)).await;
+        }
+        assert_eq!(listed(&node).await, ["/topic/used"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_catalogue_of_another_life_knows_nothing() {
+        let node = Node::new();
+        let (inner, name) = (&node.inner, "/topic/a".parse().unwrap());
+        node.publish(&name, "x").await.unwrap();
+        assert!(inner.catalogue.known().names.contains_key(&name));
+        inner.catalogue.stands_in(inner.head(inner.catalogue.channel()).await.unwrap().epoch);
+        assert!(inner.catalogue.known().names.contains_key(&name));
+        inner.catalogue.stands_in(Epoch(1));
+        assert!(inner.catalogue.known().names.is_empty());
+        node.publish(&name, "x").await.unwrap();
+        assert!(inner.catalogue.known().names.contains_key(&name));
+    }
+}
