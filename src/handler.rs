@@ -55,6 +55,9 @@ pub(crate) enum Call {
     /// One call a message, until the session is over.
     Messages(Texts),
     Close(CloseReason),
+    /// The session lives on: what is kept of it elsewhere is to be renewed. Not one of its calls: it may come while one
+    /// runs.
+    Tend,
 }
 
 /// A [`Handler`] behind a pointer.
@@ -78,6 +81,7 @@ impl<H: Handler> AnyHandler for H {
                         tokio::task::consume_budget().await;
                     }
                 }
+                Call::Tend => {}
                 Call::Close(reason) => guard(&session, async { self.on_close(&session, &reason).await }).await,
             }
         })

@@ -21,7 +21,7 @@ use crate::service::ServiceState;
 use crate::session;
 use crate::store::{
     Due, Ended, Entry, Epoch, Gone, Hold, Holder, IdMemory, Inbox, MemoryStore, Once, Opening, Own, Position,
-    Publish, PublishError, PublishOnce, Published, Retention, Signal, Store, StoreError,
+    Publish, PublishError, PublishOnce, Published, Retention, Signal, Store, StoreError, Tended,
 };
 
 /// One server process, to which services belong. Cloning is cheap; all clones are the same node.
@@ -248,7 +248,7 @@ impl Node {
     ) -> Result<Published, PublishError> {
         let inner = &*self.inner;
         let known = inner.catalogue.enter(inner, channel).await.map_err(PublishError::Refused)?;
-        let retention = inner.retentions.of(channel);
+        let retention = inner.retention(channel);
         let publish = Publish { channel, messages, retention, batch: None };
         let published = inner.store.publish(publish).await?;
         inner.catalogue.published(inner, channel, known, published.last.epoch).await;
@@ -387,6 +387,7 @@ impl NodeInner {
                 due.into_iter().for_each(|due| match due {
                     Due::Ended(ended) => node.spawn_on_close(ended),
                     Due::Opening(opening) => node.spawn_on_open(opening),
+                    Due::Tended(tended) => node.spawn_tend(tended),
                 });
             }
         });
@@ -466,6 +467,18 @@ impl NodeInner {
                 tracing::warn!(service = %opening.origin.service, "a session of a service that is gone has not been opened")
             }
         }
+    }
+
+    /// Has its handler see to a session.
+    fn spawn_tend(self: &Arc<Self>, tended: Tended) {
+        if let Some(service) = self.service(&tended.origin.service) {
+            self.spawn(session::tend(Arc::clone(self), service, tended));
+        }
+    }
+
+    /// How much of a channel is kept.
+    pub(crate) fn retention(&self, channel: &ChannelName) -> Retention {
+        self.retentions.of(channel)
     }
 
     /// Whether the receiver of an attachment is still there, as its node says.

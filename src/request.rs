@@ -1,6 +1,7 @@
 //! The request that opened a session, as its handler may see it.
 
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -26,6 +27,9 @@ pub struct RequestInfo {
     headers: Box<[(HeaderName, HeaderValue)]>,
     #[serde(rename = "a")]
     remote: Option<SocketAddr>,
+    /// In milliseconds since 1970.
+    #[serde(rename = "i", default)]
+    at: u64,
 }
 
 /// Headers as a store keeps them: names and values as text, each byte of a value one character.
@@ -108,6 +112,7 @@ impl RequestInfo {
             query: head.uri.query().filter(|query| query.len() <= QUERY_LIMIT).unwrap_or_default().into(),
             headers: kept.iter().filter_map(keep).collect(),
             remote,
+            at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
         }
     }
 
@@ -151,6 +156,12 @@ impl RequestInfo {
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         self.headers.iter().cloned().collect()
+    }
+
+    /// When it came, by the clock of the node that it came to.
+    #[must_use]
+    pub fn at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.at)
     }
 
     /// The address of the client, or of the proxy before the server.

@@ -51,6 +51,11 @@ impl Local {
         self.make_anchor(session, &mut state).await
     }
 
+    /// Whether the store knows of the session, or may.
+    pub(super) fn is_anchored(&self) -> bool {
+        self.anchoring.get().is_some_and(|anchoring| anchoring.may_hear.load(Ordering::Acquire))
+    }
+
     async fn make_anchor(&self, session: &Session, state: &mut State) -> Result<(), AnchorError> {
         if self.mailbox().is_closed() {
             return Err(AnchorError::Over);
@@ -178,7 +183,7 @@ impl Watch {
         node: &Arc<NodeInner>,
         session: SessionRef,
     ) -> Result<(), Fenced> {
-        if !local.anchoring.get().is_some_and(|anchoring| anchoring.may_hear.load(Ordering::Acquire)) {
+        if !local.is_anchored() {
             return Ok(());
         }
         let mailbox = local.mailbox();

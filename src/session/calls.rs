@@ -15,7 +15,7 @@ use super::{Inner, Outbox, Place, SendError, Session};
 use crate::handler::Call;
 use crate::node::NodeInner;
 use crate::service::ServiceState;
-use crate::store::{Begin, Begun, Ended, Opening, Origin, SessionRef, StoreError, Turn};
+use crate::store::{Begin, Begun, Ended, Opening, Origin, SessionRef, StoreError, Tended, Turn};
 
 /// Runs the first handler call of a session in the store.
 pub(crate) async fn on_open(node: Arc<NodeInner>, service: Arc<ServiceState>, opening: Opening) {
@@ -146,6 +146,13 @@ pub(crate) async fn on_close(node: Arc<NodeInner>, service: Arc<ServiceState>, e
     if let Err(error) = node.store.closed(*session).await {
         tracing::warn!(%error, "could not write down that a session's end was handled");
     }
+}
+
+/// Has its handler see to a session in the store.
+pub(crate) async fn tend(node: Arc<NodeInner>, service: Arc<ServiceState>, tended: Tended) {
+    let Tended { session, origin, attributes } = tended;
+    let place = Place::Store(Outbox::default());
+    Session::new(node, service, origin, session, place, attributes).run(Call::Tend).await;
 }
 
 /// Tells log, counters and handler that a session is over.

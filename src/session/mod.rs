@@ -26,7 +26,7 @@ use sockhop_transports::{CloseReason, Message};
 
 pub(crate) use any::AnySocket;
 pub(crate) use attach::{FULL, Wanted, attach};
-pub(crate) use calls::{hand_in, on_close, on_open};
+pub(crate) use calls::{hand_in, on_close, on_open, tend};
 pub(crate) use held::{Held, Presence};
 pub(crate) use kept::KeptSocket;
 pub(crate) use named::{Malformed, Named};
@@ -189,6 +189,15 @@ impl Session {
         match &self.0.place {
             Place::Here(local) => local.send(messages, self.0.service.unread_limit),
             Place::Store(outbox) => outbox.send(self, messages).await,
+        }
+    }
+
+    /// Sends messages that are on their way, or written down, before this resolves: before whatever the call does next.
+    pub(crate) async fn send_now(&self, messages: Vec<Message>) -> Result<(), SendError> {
+        self.send_all(messages).await?;
+        match &self.0.place {
+            Place::Here(_) => Ok(()),
+            Place::Store(outbox) => outbox.flush(self).await,
         }
     }
 
@@ -422,6 +431,11 @@ impl Session {
     /// Whether the session lives in this process's memory alone.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.0.place, Place::Here(_))
+    }
+
+    /// Whether the session lives in memory and the store knows of it.
+    pub(crate) fn is_anchored(&self) -> bool {
+        matches!(&self.0.place, Place::Here(local) if local.is_anchored())
     }
 
     /// Where a service's own code keeps what it knows of a session in memory.

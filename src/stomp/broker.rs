@@ -5,7 +5,7 @@ use sockhop_stomp::Headers;
 use super::destination::{Target, user_channel};
 use super::entry;
 use super::refusal::Refusal;
-use crate::store::{Once, PublishError, Published};
+use crate::store::{Once, PublishError, Published, Store};
 use crate::{ChannelName, Message, MessageId, Node};
 
 /// Sends messages to STOMP destinations: from a handler, or from anywhere else in the process. Cloning is cheap.
@@ -122,6 +122,10 @@ impl Broker {
 
     pub(super) fn node(&self) -> &Node {
         &self.node
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.node.inner.store
     }
 
     pub(super) async fn publish(&self, channel: &ChannelName, entry: Message) -> Result<Published, PublishError> {

@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Topic(ChannelName),
     /// All topics that a pattern stands for.
     Topics(Box<str>),
+    /// Who is in a topic.
+    Presence(ChannelName),
     /// What is sent to the client's own user, at this path.
     Own { path: String },
 }
@@ -42,6 +44,9 @@ impl Target {
         }
         if is_below(destination, "/app/") {
             return Ok(Self::App);
+        }
+        if destination.starts_with("/presence/") {
+            return Err(invalid(destination, "presence is told, and nobody can send there"));
         }
         let Some(rest) = destination.strip_prefix("/user/") else { return Err(unknown(destination)) };
         match rest.split_once('/') {
@@ -68,6 +73,9 @@ impl Source {
         }
         if is_below(destination, TOPICS) {
             return Ok(Self::Topic(channel(destination)?));
+        }
+        if is_below(destination, "/presence/topic/") {
+            return Ok(Self::Presence(channel(destination)?));
         }
         match destination.strip_prefix("/user") {
             Some(path) if is_user_path(path) => Ok(Self::Own { path: path.to_owned() }),
@@ -127,7 +135,7 @@ fn invalid(destination: &str, why: &str) -> Refusal {
 fn unknown(destination: &str) -> Refusal {
     let detail = format!(
         "{destination} is none: destinations begin with /topic/, /app/ or /user/, subscriptions with /topic/, \
-         /user/queue/ or /user/topic/."
+         /presence/topic/, /user/queue/ or /user/topic/."
     );
     Refusal::new("unknown destination", detail)
 }

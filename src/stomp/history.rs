@@ -214,7 +214,7 @@ fn past(destination: &str, position: Position, entry: &Entry) -> Option<PastMess
 /// The end of the year 9999, in milliseconds: RFC 3339 goes no further.
 const LATEST: u64 = 253_402_300_799_999;
 
-fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*at))
 }
 

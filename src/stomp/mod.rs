@@ -21,6 +21,7 @@
 //! | --- | --- |
 //! | `/topic/…` | each subscriber |
 //! | `/app/…` | the application: a handler of [`Stomp::app`] |
+//! | `/presence/topic/…` | who subscribes is told who is in `/topic/…`, where [`Stomp::presence`] keeps that |
 //! | `/user/NAME/queue/…`, `/user/NAME/topic/…` | every session of the user that is subscribed to `/user/queue/…`, `/user/topic/…` |
 //!
 //! A destination is a channel of the node's store: its messages are kept for a while, have positions and arrive in the
@@ -44,9 +45,12 @@ mod entry;
 mod history;
 mod jwks;
 mod pattern;
+mod presence;
 mod refusal;
 mod rules;
+mod sessions;
 mod state;
+mod stays;
 mod tag;
 mod tokens;
 mod turn;
@@ -66,7 +70,9 @@ pub use self::cursor::Cursor;
 pub use self::disconnect::{Disconnect, DisconnectHandler};
 pub use self::history::{History, HistoryError, Page, PastMessage};
 pub use self::jwks::InvalidJwks;
+pub use self::presence::{InvalidPresencePattern, Presence, PresenceError, PresencePattern, PresentMember};
 pub use self::rules::{InvalidRule, Rule};
+pub use self::sessions::{SessionInfo, Sessions};
 pub use self::tokens::{InvalidKey, Tokens};
 pub use self::users::Principal;
 use crate::handler::{AnyHandler, Call, guard};
@@ -90,6 +96,8 @@ struct State {
     apps: app::Apps,
     connect: Option<connect::Handler>,
     disconnect: Option<disconnect::Handler>,
+    presence: Vec<PresencePattern>,
+    all_known: bool,
 }
 
 impl Default for Stomp {
@@ -113,6 +121,8 @@ impl Stomp {
             apps: app::Apps::default(),
             connect: None,
             disconnect: None,
+            presence: Vec::new(),
+            all_known: false,
         };
         Self { state }
     }
@@ -240,6 +250,32 @@ impl Stomp {
         self
     }
 
+    /// Of which destinations below `/topic/` it is kept who is there: each session that is subscribed, counted by users.
+    /// Those who subscribe to `/presence` and the destination are told: first who is there, then each join and leave.
+    /// [`Broker::here`] says it to the application.
+    ///
+    /// A session is there from its SUBSCRIBE until its UNSUBSCRIBE or its end, on whatever node, and also if its node
+    /// dies.
+    ///
+    /// ```
+    /// let stomp = sockhop::stomp::Stomp::new().presence(["/topic/rooms/**".parse().unwrap()]);
+    /// # let _ = stomp;
+    /// ```
+    #[must_use]
+    pub fn presence(mut self, destinations: impl IntoIterator<Item = PresencePattern>) -> Self {
+        self.state.presence.extend(destinations);
+        self
+    }
+
+    /// Whether [`Broker::sessions`] knows of all sessions that have connected. Default false: then it does not know of
+    /// those on WebSockets without resume that have no user and are in no destination with presence. To be known costs such a
+    /// session some commands to the store when it begins and ends, and a kilobyte there.
+    #[must_use]
+    pub fn all_sessions_known(mut self, known: bool) -> Self {
+        self.state.all_known = known;
+        self
+    }
+
     /// A service below `prefix`, such as `/ws`, whose other options can be set before it is built.
     #[must_use]
     pub fn service(self, prefix: impl Into<String>) -> ServiceBuilder {
@@ -261,7 +297,11 @@ impl AnyHandler for State {
             match call {
                 // A session begins with its CONNECT.
                 Call::Open => {}
-                Call::Close(reason) => guard(&session, disconnect::tell(&self, &session, reason)).await,
+                Call::Close(reason) => {
+                    guard(&session, stays::end(&session)).await;
+                    guard(&session, disconnect::tell(&self, &session, reason)).await;
+                }
+                Call::Tend => guard(&session, stays::renew(&session)).await,
                 Call::Messages(texts) => guard(&session, turn::handle(&self, &session, texts)).await,
             }
         })

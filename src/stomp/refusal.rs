@@ -5,6 +5,7 @@ use sockhop_stomp::{Command, DecodeError, Frame};
 use super::app::AppError;
 use super::broker::BrokerError;
 use super::connect::{ConnectError, InvalidAdmission};
+use crate::SendError;
 use crate::store::{PublishError, StoreError, SubscribeError};
 
 /// A frame is refused, and the connection with it: STOMP has no smaller answer.
@@ -127,6 +128,15 @@ impl From<InvalidAdmission> for Refusal {
         // A fault of the application, and not of the client's.
         tracing::error!(%error, "what the application says of a connecting client is not taken");
         Self::new("internal error", "The application could not handle this.")
+    }
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Store(error) => error.into(),
+            SendError::Over | SendError::TooSlow => Self::new("session over", ""),
+        }
     }
 }
 

@@ -153,7 +153,7 @@ fn with_user(pattern: &str, user: Option<&str>) -> Option<String> {
 }
 
 /// Whether a destination is one of a pattern's.
-fn matches(pattern: &str, destination: &str, user: Option<&str>) -> bool {
+pub(super) fn matches(pattern: &str, destination: &str, user: Option<&str>) -> bool {
     matches_from(pattern, destination, user, true)
 }
 

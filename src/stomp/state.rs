@@ -1,12 +1,14 @@
 //! What a STOMP session remembers between its calls, wherever the next one runs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sockhop_stomp::{Command, Decoder, Frame, Limits, Version};
 
 use super::rules::Rule;
 use super::tag::AckMode;
 use super::users::Principal;
-use crate::Session;
+use crate::{AttributeError, Session};
 
 /// The state of one session's conversation.
 ///
@@ -40,6 +42,34 @@ pub(super) struct Connected {
     pub(super) user: Option<Principal>,
     /// What the client may do beside what the service's rules say.
     pub(super) rules: Box<[Rule]>,
+}
+
+impl Connected {
+    /// As an attribute of the session.
+    fn stored(&self) -> Option<String> {
+        let stored = StoredConnection {
+            version: self.version.number().to_owned(),
+            user: self.user.clone(),
+            rules: self.rules.iter().map(ToString::to_string).collect(),
+        };
+        serde_json::to_string(&stored).ok()
+    }
+
+    /// Has it stand among the attributes of a session in memory, for those who know no more of the session.
+    pub(super) async fn write_down(&self, session: &Session) -> Result<(), AttributeError> {
+        session.write_attribute(CONNECTION, self.stored()).await
+    }
+}
+
+/// The user's name, as a session's attributes tell it.
+pub(super) fn user_in(attributes: &BTreeMap<String, String>) -> Option<String> {
+    let stored: StoredConnection = serde_json::from_str(attributes.get(CONNECTION)?).ok()?;
+    stored.user.map(|user| user.name)
+}
+
+/// How many subscriptions a session in memory has, as its attributes tell it.
+pub(super) fn subscriptions_in(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.get(SUBSCRIPTIONS).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// A client's subscription.
@@ -78,6 +108,8 @@ const CONNECTION: &str = "stomp";
 const HALF: &str = "stomp.half";
 const SUBSCRIPTION: &str = "stomp.sub.";
 const TRANSACTION: &str = "stomp.tx.";
+/// Of a session in memory that is known in the store, how many subscriptions it has.
+pub(super) const SUBSCRIPTIONS: &str = "stomp.subscriptions";
 
 /// Transactions that a session may have open.
 pub(super) const MOST_TRANSACTIONS: usize = 16;
@@ -195,13 +227,12 @@ impl Conversation {
 
     pub(super) fn connect(&mut self, connected: Connected) {
         self.decoder.set_version(connected.version);
-        let stored = StoredConnection {
-            version: connected.version.number().to_owned(),
-            user: connected.user.clone(),
-            rules: connected.rules.iter().map(ToString::to_string).collect(),
-        };
-        self.changes.push((CONNECTION.to_owned(), serde_json::to_string(&stored).ok()));
+        self.changes.push((CONNECTION.to_owned(), connected.stored()));
         self.phase = Phase::Connected(Box::new(connected));
+    }
+
+    pub(super) fn subscriptions(&self) -> &[Subscribed] {
+        &self.subscriptions
     }
 
     pub(super) fn subscription(&self, id: &str) -> Option<&Subscribed> {

@@ -9,18 +9,24 @@ use sockhop_transports::{Message, Texts};
 
 use super::State;
 use super::app::AppMessage;
+use super::broker::Broker;
 use super::connect::{Admitted, Connect};
 use super::destination::{Source, Target, session_channel, session_text, user_channel};
 use super::entry;
 use super::pattern::Pattern;
+use super::presence;
 use super::refusal::{Refusal, shown};
 use super::rules::Action;
-use super::state::{Connected, Conversation, MOST_TRANSACTIONS, Phase, Subscribed, TransactionError};
+use super::state::{
+    Connected, Conversation, MOST_TRANSACTIONS, Phase, SUBSCRIPTIONS, Subscribed, TransactionError,
+};
+use super::stays;
 use super::tag::{self, AckMode, Tag};
 use super::tokens::Tokens;
 use super::users::Principal;
+use crate::hub::Render;
 use crate::store::{Feed, Position, SubscribeError, Terms};
-use crate::{CloseReason, RequestInfo, Session};
+use crate::{AttributeError, CloseReason, RequestInfo, Session};
 
 /// A call under way.
 pub(super) struct Turn<'a> {
@@ -68,7 +74,9 @@ pub(super) async fn handle(state: &State, session: &Session, texts: Texts) {
             std::panic::resume_unwind(panic);
         }
     };
+    let subscriptions = conversation.subscriptions().len();
     conversation.save(session);
+    note_subscriptions(session, subscriptions).await;
     if !out.is_empty() {
         // Fails only if the session is over, or will be.
         let _ = session.send_all(out).await;
@@ -77,6 +85,20 @@ pub(super) async fn handle(state: &State, session: &Session, texts: Texts) {
         && let Err(error) = session.close(reason).await
     {
         tracing::warn!(%error, "could not close a STOMP session");
+    }
+}
+
+/// Of a session in memory that the store knows, others see how many subscriptions it has.
+async fn note_subscriptions(session: &Session, count: usize) {
+    if !session.is_anchored() {
+        return;
+    }
+    let count = count.to_string();
+    if session.attribute(SUBSCRIPTIONS).unwrap_or_else(|| "0".to_owned()) == count {
+        return;
+    }
+    if let Err(AttributeError::Store(error)) = session.write_attribute(SUBSCRIPTIONS, Some(count)).await {
+        tracing::warn!(%error, "could not write down how many subscriptions a session has");
     }
 }
 
@@ -184,7 +206,7 @@ impl Turn<'_> {
             self.end_subscription(&subscribed).await?;
         }
         self.conversation.restart();
-        Ok(())
+        stays::leave_all(self.session).await
     }
 
     async fn connect(&mut self, frame: &Frame) -> Result<(), Refusal> {
@@ -208,6 +230,7 @@ impl Turn<'_> {
             connected = connected.with("user-name", user.name());
         }
         self.conversation.connect(Connected { version, user, rules });
+        self.make_known().await?;
         // A little early: the client counts from what it got last.
         let terms = Terms { beat: sends.map(|beat| beat - beat / 10), until };
         let patience = gets.map(|silence| (silence * 3).max(LEAST_PATIENCE));
@@ -216,6 +239,25 @@ impl Turn<'_> {
         }
         self.send(&connected);
         Ok(())
+    }
+
+    /// Has the store know of a session in memory whose user or end is of interest elsewhere.
+    async fn make_known(&self) -> Result<(), Refusal> {
+        let (Some(connected), State { disconnect, all_known, .. }) = (self.conversation.connected(), self.state)
+        else {
+            return Ok(());
+        };
+        if connected.user.is_none() && disconnect.is_none() && !all_known {
+            return Ok(());
+        }
+        if self.session.is_local() {
+            connected.write_down(self.session).await?;
+        }
+        self.session.anchor().await?;
+        match &connected.user {
+            Some(user) => stays::enter(self.session, Some(user), &stays::of_user(user.name())?).await,
+            None => Ok(()),
+        }
     }
 
     /// Who the client is and what it may do, as its token shows and the application says.
@@ -370,8 +412,10 @@ impl Turn<'_> {
                 format!("{:?}: use auto, client or client-individual.", shown(ack.unwrap_or_default())),
             )
         })?;
+        let joins = matches!(source, Source::Topic(_)) && presence::is_kept(&self.state.presence, destination);
         match source {
             Source::Topics(pattern) => self.subscribe_to_all(frame, &pattern, id, ack).await?,
+            Source::Presence(_) => self.subscribe_to_presence(frame, source, id, ack).await?,
             source => {
                 let feed = self.feed(source, id, ack)?;
                 let from = self.start(frame, &feed).await?;
@@ -380,6 +424,10 @@ impl Turn<'_> {
         }
         let subscribed = Subscribed { id: id.into(), destination: destination.into(), ack };
         self.conversation.subscribe(subscribed);
+        if joins {
+            let roster = presence::roster_of(destination)?;
+            stays::enter(self.session, self.conversation.user(), &roster).await?;
+        }
         Ok(())
     }
 
@@ -426,6 +474,37 @@ impl Turn<'_> {
         futures_util::future::try_join_all(subscribing).await.map(drop).map_err(too_many)
     }
 
+    /// Subscribes to who is in a destination: first the client is told who that is, then what changes.
+    async fn subscribe_to_presence(
+        &mut self,
+        frame: &Frame,
+        source: Source,
+        id: &str,
+        ack: AckMode,
+    ) -> Result<(), Refusal> {
+        let destination = frame.headers.get("destination").unwrap_or_default();
+        let of = presence::presence_of(destination).unwrap_or(destination);
+        if !presence::is_kept(&self.state.presence, of) {
+            return Err(Refusal::new("unknown destination", format!("Who is in {of} is not kept.")));
+        }
+        let feed = self.feed(source, id, ack)?;
+        let from = match self.start(frame, &feed).await? {
+            Some(from) => from,
+            None => self.tell_presence(&feed).await?,
+        };
+        Ok(self.session.subscribe_to(&feed, Some(from)).await?)
+    }
+
+    /// Tells who is in a destination, ahead of all that its events tell: from where these follow.
+    async fn tell_presence(&mut self, feed: &Feed) -> Result<Position, Refusal> {
+        let (snapshot, at) = Broker::new(&self.session.node()).snapshot(&feed.channel).await?;
+        let tag = feed.tag.as_deref().unwrap_or_default();
+        self.out.extend(entry::Frames.render(tag, &feed.channel, at, &snapshot));
+        // What an event tells must not overtake it.
+        self.session.send_now(std::mem::take(&mut self.out)).await?;
+        Ok(at)
+    }
+
     async fn unsubscribe(&mut self, frame: &Frame) -> Result<(), Refusal> {
         let id = self.subscription_id(frame)?;
         // Ending what has ended is no error: clients do it when they tidy up.
@@ -444,7 +523,15 @@ impl Turn<'_> {
                 self.session.unsubscribe_from(&self.stem(&pattern, &tag)).await?;
                 Ok(self.session.unsubscribe_tag(&tag).await?)
             }
-            source => Ok(self.session.unsubscribe_from(&self.feed(source, id, *ack)?).await?),
+            source => {
+                let is_topic = matches!(source, Source::Topic(_));
+                self.session.unsubscribe_from(&self.feed(source, id, *ack)?).await?;
+                let others = self.conversation.subscriptions();
+                if is_topic && !others.iter().any(|other| other.destination == *destination) {
+                    stays::leave(self.session, &presence::roster_of(destination)?).await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -465,7 +552,7 @@ impl Turn<'_> {
     fn feed(&self, source: Source, id: &str, ack: AckMode) -> Result<Feed, Refusal> {
         let identity = self.session.identity();
         let (channel, session) = match source {
-            Source::Topic(channel) => (channel, None),
+            Source::Topic(channel) | Source::Presence(channel) => (channel, None),
             // Its own way of subscribing knows what it follows.
             Source::Topics(pattern) => return Ok(self.stem(&pattern, &self.tag(id, ack))),
             Source::Own { path } => match self.conversation.user() {

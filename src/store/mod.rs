@@ -30,11 +30,11 @@ pub use channel::{
 pub use memory::MemoryStore;
 pub use once::{IdMemory, Once, PublishOnce};
 pub use queue::{ConsumeError, Consumer, ConsumerId, Settle, Settled, Which};
-pub use roster::{Entered, Here, Left, Place, Present, Roster, Stay, Telling, Visitor};
+pub use roster::{Entered, Here, InvalidPlace, Left, Place, Present, Roster, Stay, Telling, Visitor};
 pub use session::{
     Again, Anchor, Attach, Attached, Attempt, Begin, Begun, Branch, Branched, Due, Ended, Feed, First, Gone, Hold,
-    Holder, Intent, Kept, Known, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionRef, SubscribeError,
-    Subscription, Takeover, Terms, Turn,
+    Holder, Intent, InvalidSessionId, Kept, Known, Opening, Origin, Own, Pending, Push, Replay, Sent, SessionId,
+    SessionRef, SubscribeError, Subscription, TENDED, Takeover, Tended, Terms, Turn,
 };
 
 use crate::id::{ChannelName, NodeId, SessionKey};
@@ -219,14 +219,8 @@ pub trait Store: Send + Sync + 'static {
     /// Who is in the roster of a channel: `most` members at most, from the first on or behind a place.
     async fn here(&self, channel: &ChannelName, after: Option<&Place>, most: usize) -> Result<Here, StoreError>;
 
-    /// The keys of sessions that the store knows in a [bucket](SessionKey::bucket), in order: `most` at most, those after
-    /// one or the first.
-    async fn keys(
-        &self,
-        bucket: u16,
-        after: Option<SessionKey>,
-        most: usize,
-    ) -> Result<Vec<SessionKey>, StoreError>;
+    /// The keys of the sessions that the store knows in a [bucket](SessionKey::bucket).
+    async fn keys(&self, bucket: u16) -> Result<Vec<SessionKey>, StoreError>;
 
     /// What the store knows of a session that is open.
     async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError>;

@@ -1,5 +1,8 @@
 //! Rosters: who is somewhere, each told of in the channel that it belongs to.
 
+use std::fmt;
+use std::str::FromStr;
+
 use sockhop_transports::Message;
 
 use super::StoreError;
@@ -96,8 +99,40 @@ pub struct Present {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place(pub Vec<u8>);
 
+/// A text is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no place in a roster")]
+pub struct InvalidPlace;
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Place {
+    type Err = InvalidPlace;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() > 2 * LONGEST_PLACE || text.len() % 2 != 0 || !text.bytes().all(is_digit) {
+            return Err(InvalidPlace);
+        }
+        let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16);
+        let bytes: Vec<_> =
+            (0..text.len()).step_by(2).map(byte).collect::<Result<_, _>>().map_err(|_| InvalidPlace)?;
+        match bytes.first() {
+            Some(b'0' | b'1') => Ok(Self(bytes)),
+            _ => Err(InvalidPlace),
+        }
+    }
+}
+
 /// Bytes that a user's name may have in a roster.
 pub(super) const LONGEST_USER: usize = 4096;
+/// And a place: what a name becomes may be three times as long.
+const LONGEST_PLACE: usize = 3 * LONGEST_USER + 8;
 
 impl Stay {
     /// A new stay of a session.

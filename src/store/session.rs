@@ -1,6 +1,8 @@
 //! Sessions: attachments, commits, handler calls.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,50 @@ pub struct SessionRef {
     pub key: SessionKey,
     /// Which session under that key; of sessions under different keys, almost certainly different as well.
     pub life: u64,
+}
+
+/// What stands for a session where others read it: 20 hex digits. It leads to the session in the store, and authorises
+/// nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    /// The session's [bucket](SessionKey::bucket).
+    pub bucket: u16,
+    /// Which session there.
+    pub life: u64,
+}
+
+/// A text is no session's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a session's id has 20 hex digits")]
+pub struct InvalidSessionId;
+
+impl SessionRef {
+    /// What stands for the session where others read it.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        SessionId { bucket: self.key.bucket(), life: self.life }
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}{:016x}", self.bucket, self.life)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 20 || !text.bytes().all(is_digit) {
+            return Err(InvalidSessionId);
+        }
+        let bucket = u16::from_str_radix(&text[..4], 16).map_err(|_| InvalidSessionId)?;
+        let life = u64::from_str_radix(&text[4..], 16).map_err(|_| InvalidSessionId)?;
+        if bucket < SessionKey::BUCKETS { Ok(Self { bucket, life }) } else { Err(InvalidSessionId) }
+    }
 }
 
 /// A receiver's hold of a session: the fencing token of all that it does.
@@ -451,6 +497,23 @@ pub enum Due {
     Ended(Ended),
     /// Its `on_open` has not run to its end.
     Opening(Opening),
+    /// It has the attribute [`TENDED`], and its handler is to see to it as from time to time.
+    Tended(Tended),
+}
+
+/// The attribute by which a session asks to be seen to every ten minutes or so, as long as it is open. Its value is when
+/// it last was, in milliseconds since 1970 by the store's clock; 0 to begin with.
+pub const TENDED: &str = "sockhop.tended";
+
+/// An open session that its handler is to see to.
+#[derive(Debug)]
+pub struct Tended {
+    /// The session.
+    pub session: SessionRef,
+    /// How it began.
+    pub origin: Arc<Origin>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// The `on_open` of a session, to be run again since its node died; then comes

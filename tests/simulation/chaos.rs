@@ -506,13 +506,8 @@ impl Store for Way {
         self.base.here(channel, after, most).await
     }
 
-    async fn keys(
-        &self,
-        bucket: u16,
-        after: Option<SessionKey>,
-        most: usize,
-    ) -> Result<Vec<SessionKey>, StoreError> {
-        self.base.keys(bucket, after, most).await
+    async fn keys(&self, bucket: u16) -> Result<Vec<SessionKey>, StoreError> {
+        self.base.keys(bucket).await
     }
 
     async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {

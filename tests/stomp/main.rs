@@ -6,6 +6,7 @@ mod bad_input;
 mod connects;
 mod history;
 mod messages;
+mod presence;
 #[path = "../support/redis.rs"]
 mod redis;
 mod sessions;
@@ -94,6 +95,14 @@ everywhere! {
         a_wildcard_needs_one_rule_for_all_that_it_stands_for
         a_wildcard_that_leads_to_too_many_topics_for_its_session_ends_it
         more_topics_than_can_be_found_are_told_to_wildcards_and_to_nobody_else;
+    presence:
+        who_is_in_a_destination_is_told_and_then_each_join_and_leave
+        a_session_is_there_until_its_last_subscription_ends
+        presence_is_told_from_a_position_on_without_a_gap
+        sessions_that_end_in_whatever_way_leave_once
+        presence_is_told_where_it_is_kept_and_a_rule_allows_it
+        sessions_are_listed_with_what_is_known_of_them
+        sessions_are_ended_from_any_node_one_or_all_of_a_user;
     bad_input:
         what_is_no_frame_is_refused
         nothing_comes_before_connect_and_connect_comes_once

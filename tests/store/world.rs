@@ -126,7 +126,7 @@ impl Node {
         let due = timeout(PATIENCE, self.store.due(self.id)).await.expect("something ends");
         let ended = |due| match due {
             Due::Ended(ended) => ended,
-            Due::Opening(_) => panic!("{due:?}"),
+            Due::Opening(_) | Due::Tended(_) => panic!("{due:?}"),
         };
         due.into_iter().map(ended).collect()
     }

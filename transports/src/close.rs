@@ -72,6 +72,8 @@ impl CloseReason {
     pub const EXPIRED: Self = Self::known(4511, "Authorization has expired");
     /// The client promised signs of life and was silent: 4512.
     pub const SILENT: Self = Self::known(4512, "No heart-beat");
+    /// The application has ended the session: 4513.
+    pub const DISCONNECTED: Self = Self::known(4513, "Disconnected by the application");
     /// This server ends, and the session cannot go on elsewhere: 4505.
     pub const GOING_AWAY: Self = Self::known(4505, "Server is going away");
     /// The session that was to be resumed is over, or was never: 4506.

@@ -21,6 +21,7 @@ const MEANINGS = new Map([
   [4502, 'This client sent more messages than it may.'],
   [4504, 'Some messages were missed and could not be replayed.'],
   [4505, 'The server is going away; another connection will work.'],
+  [4513, 'The application has ended the session.'],
 ]);
 
 /** One sentence for a code; application codes that are not ours are named as such. */

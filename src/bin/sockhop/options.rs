@@ -293,6 +293,12 @@ pub(crate) struct Tuning {
     #[arg(long, env = "SOCKHOP_RULES", value_name = "RULE", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<Vec<String>>,
+
+    /// Of STOMP: keep who is in these destinations, such as `/topic/rooms/**`, and tell it at `/presence/topic/rooms/...`;
+    /// may be given again [default: none]
+    #[arg(long, env = "SOCKHOP_PRESENCE", value_name = "PATTERN", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) presence: Option<Vec<String>>,
 }
 
 impl Tuning {
@@ -325,6 +331,7 @@ impl Tuning {
             jwt_query: self.jwt_query.or(base.jwt_query),
             anonymous: self.anonymous.or(base.anonymous),
             rules: self.rules.or(base.rules),
+            presence: self.presence.or(base.presence),
         }
     }
 }

@@ -498,6 +498,7 @@ mod tests {
                 &["/a", "heartbet", "`heartbeat`?"],
             ),
             ("rules = [\"all /topic/** admins\"]", &["rules", "admins", "roles=admin"]),
+            ("presence = [\"/queue/**\"]", &["presence", "/queue/**", "below /topic/"]),
             ("anonymous = true", &["anonymous", "jwt-secret"]),
             ("jwt-cookie = \"token\"", &["jwt-cookie", "jwt-jwks"]),
             ("listen =", &["sockhop.toml"]),

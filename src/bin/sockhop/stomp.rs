@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use sockhop::stomp::{Rule, Stomp, Tokens};
+use sockhop::stomp::{PresencePattern, Rule, Stomp, Tokens};
 
 use crate::options::Tuning;
 use crate::units::Time;
 
 /// A STOMP service with these options. Reads the keys that they name.
 pub(crate) fn stomp(tuning: &Tuning) -> anyhow::Result<Stomp> {
-    let stomp = Stomp::new().rules(rules(tuning)?).anonymous(tuning.anonymous.unwrap_or(false));
+    let stomp = Stomp::new().rules(rules(tuning)?).presence(presence(tuning)?);
+    let stomp = stomp.anonymous(tuning.anonymous.unwrap_or(false));
     Ok(match tokens(tuning)? {
         Some(tokens) => stomp.tokens(tokens),
         None => stomp,
@@ -20,6 +21,7 @@ pub(crate) fn stomp(tuning: &Tuning) -> anyhow::Result<Stomp> {
 /// Whether the options fit together.
 pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
     rules(tuning)?;
+    presence(tuning)?;
     let Tuning { jwt_issuer, jwt_audience, jwt_leeway, jwt_user_claim, jwt_cookie, jwt_query, anonymous, .. } =
         tuning;
     let further = [
@@ -46,6 +48,11 @@ fn has_keys(tuning: &Tuning) -> bool {
 fn rules(tuning: &Tuning) -> anyhow::Result<Vec<Rule>> {
     let rule = |text: &String| text.parse().with_context(|| format!("rules: {text:?}"));
     tuning.rules.iter().flatten().map(rule).collect()
+}
+
+fn presence(tuning: &Tuning) -> anyhow::Result<Vec<PresencePattern>> {
+    let pattern = |text: &String| text.parse().with_context(|| format!("presence: {text:?}"));
+    tuning.presence.iter().flatten().map(pattern).collect()
 }
 
 fn tokens(tuning: &Tuning) -> anyhow::Result<Option<Tokens>> {

@@ -763,18 +763,9 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn keys(
-        &self,
-        bucket: u16,
-        after: Option<SessionKey>,
-        most: usize,
-    ) -> Result<Vec<SessionKey>, StoreError> {
+    async fn keys(&self, bucket: u16) -> Result<Vec<SessionKey>, StoreError> {
         let shard = lock(&self.shards[usize::from(bucket) % SHARDS]);
-        let is_wanted = |key: &&SessionKey| key.bucket() == bucket && after.is_none_or(|after| **key > after);
-        let mut keys: Vec<_> = shard.records.keys().filter(is_wanted).copied().collect();
-        keys.sort_unstable();
-        keys.truncate(most);
-        Ok(keys)
+        Ok(shard.records.keys().filter(|key| key.bucket() == bucket).copied().collect())
     }
 
     async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {

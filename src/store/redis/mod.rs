@@ -604,13 +604,8 @@ impl Store for RedisStore {
         self.inner.here(channel, after, most).await
     }
 
-    async fn keys(
-        &self,
-        bucket: u16,
-        after: Option<SessionKey>,
-        most: usize,
-    ) -> Result<Vec<SessionKey>, StoreError> {
-        self.inner.session_keys(bucket, after, most).await
+    async fn keys(&self, bucket: u16) -> Result<Vec<SessionKey>, StoreError> {
+        self.inner.session_keys(bucket).await
     }
 
     async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {

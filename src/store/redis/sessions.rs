@@ -17,7 +17,7 @@ use crate::id::{NodeId, SessionKey};
 use crate::store::{
     Again, Anchor, Attach, Attached, Begin, Begun, Branch, Branched, Ended, Epoch, Feed, First, Gone, Hold,
     Holder, Intent, Kept, Known, Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal,
-    StoreError, SubscribeError, Subscription, Takeover, Terms, Turn, given_up_on, size_of,
+    StoreError, SubscribeError, Subscription, Takeover, Tended, Terms, Turn, given_up_on, size_of,
 };
 
 /// How long a call that waits for another trusts to be told of its end.
@@ -125,13 +125,8 @@ impl Inner {
         }
     }
 
-    /// The keys of sessions in a bucket, in order.
-    pub(super) async fn session_keys(
-        &self,
-        bucket: u16,
-        after: Option<SessionKey>,
-        most: usize,
-    ) -> Result<Vec<SessionKey>, StoreError> {
+    /// The keys of the sessions in a bucket.
+    pub(super) async fn session_keys(&self, bucket: u16) -> Result<Vec<SessionKey>, StoreError> {
         let keys = [self.keys.deadlines(bucket)];
         let answer = self.runner.run_plain(Keys::bucket_slot(bucket), &script::KEYS, &keys, &[]).await?;
         let mut reply = Reply::new("list", answer)?;
@@ -141,9 +136,6 @@ impl Inner {
                 found.push(key);
             }
         }
-        found.retain(|key| after.is_none_or(|after| *key > after));
-        found.sort_unstable();
-        found.truncate(most);
         Ok(found)
     }
 
@@ -610,6 +602,8 @@ pub(super) enum Swept {
     Ended(Ended),
     /// Its `on_open` has not run to its end, for this node to run it again.
     Opening(Opening),
+    /// It is for this node's handler to see to it.
+    Tended(Tended),
     /// A node that is alive runs its `on_open`.
     Calling(NodeId, SessionRef, u64),
     /// A node that is alive holds it.
@@ -649,6 +643,11 @@ impl Inner {
                 let turn = u64::from_be_bytes(token);
                 self.calls.begun(turn, node);
                 Swept::Opening(Opening { session, origin, attributes, turn: Turn(turn) })
+            }
+            "tended" => {
+                let session = session(&mut reply)?;
+                let (origin, attributes) = read_info(&mut reply.list()?)?;
+                Swept::Tended(Tended { session, origin, attributes })
             }
             "calling" => {
                 let session = session(&mut reply)?;

@@ -186,6 +186,7 @@ impl Inner {
                 Ok(Swept::Kept) => {}
                 Ok(Swept::Ended(ended)) => member.leave_to(Due::Ended(ended)),
                 Ok(Swept::Opening(opening)) => member.leave_to(Due::Opening(opening)),
+                Ok(Swept::Tended(tended)) => member.leave_to(Due::Tended(tended)),
                 Ok(Swept::Calling(runner, session, turn)) => {
                     self.tell(runner, Letter::CheckTurn(session, turn)).await;
                 }

@@ -1,6 +1,8 @@
 -- Looks at the sessions of a bucket whose deadline is past. ARGV: the node that looks,
 -- a token, the session's member among the deadlines, whether nodes and deadlines may be judged, nodes that live, and nodes
 -- that are dead. What a node of neither kind has to do with the session is not judged: it may have come just now.
+-- By which attribute a session asks for its handler to see to it, and how often that is, in milliseconds.
+local TENDED, TEND = 'asockhop.tended', 600000
 local node, token, member, may_judge, alive, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
 
 local function is_among(nodes, id)
@@ -36,6 +38,14 @@ local function again(due)
   keep(r, key)
 end
 
+-- Whether it is time that its handler sees to the session, which then is as good as done.
+local function is_to_be_tended()
+  if r[PHASE] == CLOSED then return false end
+  local tended = tonumber(redis.call('HGET', KEYS[1] .. ':origin', TENDED) or at)
+  if not tended or at - tended < TEND then return false end
+  redis.call('HSET', KEYS[1] .. ':origin', TENDED, at)
+  return true
+end
 if not may_judge then
   again(at + 1000)
   return { 'kept' }
@@ -84,6 +94,7 @@ if r[HOLDER] ~= '' then
       redis.call('PEXPIRE', anchors(r[HOLDER]), 2 * TTL)
     end
     again(at + check)
+    if is_to_be_tended() then return { 'tended', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') } end
     return answer
   end
   rewind(r)
@@ -93,6 +104,7 @@ if r[HOLDER] ~= '' then
 end
 if r[DEADLINE] > at then
   again(r[DEADLINE])
+  if is_to_be_tended() then return { 'tended', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') } end
   return { 'kept' }
 end
 if r[PHASE] == OPEN then
