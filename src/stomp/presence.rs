@@ -91,16 +91,12 @@ impl Presence {
     pub const MOST: usize = 1000;
 
     fn of(here: Here) -> Self {
-        Self {
-            count: here.count,
-            members: here.members.into_iter().map(PresentMember::of).collect(),
-            next: here.next,
-        }
+        Self { count: here.count, members: here.members.iter().map(PresentMember::of).collect(), next: here.next }
     }
 }
 
 impl PresentMember {
-    fn of(present: Present) -> Self {
+    fn of(present: &Present) -> Self {
         let about: Map<String, Value> =
             serde_json::from_str(&format!("{{{}}}", present.about)).unwrap_or_default();
         let text = |name: &str| about.get(name).and_then(Value::as_str).map(str::to_owned);
