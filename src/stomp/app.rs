@@ -36,6 +36,26 @@ where
     }
 }
 
+/// What an application answers to those who subscribe to one of its destinations. Functions are handlers; see
+/// [`Stomp::app_subscribe`](super::Stomp::app_subscribe).
+pub trait AppSubscribeHandler: Send + Sync + 'static {
+    /// The answer to a SUBSCRIBE, whose headers the message holds: the one MESSAGE that the subscription ever gets. An
+    /// error ends the client's connection with an ERROR frame.
+    fn answer(&self, message: AppMessage) -> BoxFuture<'static, Result<StompMessage, AppError>>;
+}
+
+impl<F, R, M> AppSubscribeHandler for F
+where
+    F: Fn(AppMessage) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<M, AppError>> + Send + 'static,
+    M: Into<StompMessage>,
+{
+    fn answer(&self, message: AppMessage) -> BoxFuture<'static, Result<StompMessage, AppError>> {
+        let answer = self(message);
+        Box::pin(async move { Ok(answer.await?.into()) })
+    }
+}
+
 /// A message to the application, and the ways to answer it. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct AppMessage(Arc<Inner>);
@@ -67,6 +87,16 @@ pub enum AppError {
     /// A message could not be sent.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// An answer could not be written down.
+    #[error("the answer cannot be written: {0}")]
+    Answer(String),
+}
+
+/// An answer cannot be written: a fault of the application.
+impl From<serde_json::Error> for AppError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Answer(error.to_string())
+    }
 }
 
 impl AppError {
@@ -182,16 +212,21 @@ impl AppMessage {
 }
 
 /// The handlers of a service, by the patterns of their destinations.
-#[derive(Default)]
-pub(super) struct Apps(Vec<(String, Arc<dyn AppHandler>)>);
+pub(super) struct Apps<H: ?Sized = dyn AppHandler>(Vec<(String, Arc<H>)>);
 
-impl Apps {
-    pub(super) fn add(&mut self, pattern: &str, handler: Arc<dyn AppHandler>) {
+impl<H: ?Sized> Default for Apps<H> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<H: ?Sized> Apps<H> {
+    pub(super) fn add(&mut self, pattern: &str, handler: Arc<H>) {
         self.0.push((pattern.to_owned(), handler));
     }
 
     /// The first handler whose pattern fits, and what stands for its variables.
-    pub(super) fn find(&self, destination: &str) -> Option<(Arc<dyn AppHandler>, Variables)> {
+    pub(super) fn find(&self, destination: &str) -> Option<(Arc<H>, Variables)> {
         self.0.iter().find_map(|(pattern, handler)| {
             let mut variables = Vec::new();
             capture(pattern, destination, &mut variables).then(|| (Arc::clone(handler), variables))
@@ -199,7 +234,7 @@ impl Apps {
     }
 }
 
-impl std::fmt::Debug for Apps {
+impl<H: ?Sized> std::fmt::Debug for Apps<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(pattern, _)| pattern)).finish()
     }

@@ -42,6 +42,21 @@ impl StompMessage {
         Self { headers: Headers::default(), body: body.into() }
     }
 
+    /// A message whose body is JSON, and says so.
+    ///
+    /// # Errors
+    /// The value cannot be written as JSON: a map has keys that are no texts, or its own code says so.
+    ///
+    /// ```
+    /// use sockhop::stomp::StompMessage;
+    ///
+    /// let message = StompMessage::json(&[7, 8]).unwrap();
+    /// assert_eq!(message, StompMessage::new("[7,8]").with("content-type", "application/json"));
+    /// ```
+    pub fn json(value: &impl serde::Serialize) -> Result<Self, serde_json::Error> {
+        Ok(Self::new(serde_json::to_string(value)?).with("content-type", "application/json"))
+    }
+
     /// The message with another header. What a MESSAGE frame has anyway, such as `destination`, is left out.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

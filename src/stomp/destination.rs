@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Topics(Box<str>),
     /// Who is in a topic.
     Presence(ChannelName),
+    /// What the application answers.
+    App,
     /// What is sent to the client's own user, at this path.
     Own { path: String },
 }
@@ -76,6 +78,9 @@ impl Source {
         }
         if is_below(destination, "/presence/topic/") {
             return Ok(Self::Presence(channel(destination)?));
+        }
+        if is_below(destination, "/app/") {
+            return Ok(Self::App);
         }
         match destination.strip_prefix("/user") {
             Some(path) if is_user_path(path) => Ok(Self::Own { path: path.to_owned() }),
@@ -134,7 +139,7 @@ fn invalid(destination: &str, why: &str) -> Refusal {
 
 fn unknown(destination: &str) -> Refusal {
     let detail = format!(
-        "{destination} is none: destinations begin with /topic/, /app/ or /user/, subscriptions with /topic/, \
+        "{destination} is none: destinations begin with /topic/, /app/ or /user/, subscriptions with /topic/, /app/, \
          /presence/topic/, /user/queue/ or /user/topic/."
     );
     Refusal::new("unknown destination", detail)
@@ -191,7 +196,7 @@ mod tests {
         assert_eq!(Source::parse("/user/queue/x"), own("/queue/x"));
         assert_eq!(Source::parse("/user/topic/x"), own("/topic/x"));
         for wrong in
-            ["/user/bob/queue/x", "/user/queue/", "/user/", "/users/queue/x", "/session/a/queue/x", "/app/x"]
+            ["/user/bob/queue/x", "/user/queue/", "/user/", "/users/queue/x", "/session/a/queue/x", "/app/"]
         {
             assert!(Source::parse(wrong).is_err(), "{wrong:?}");
         }

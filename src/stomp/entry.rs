@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use sockhop_stomp::{Command, Frame, Headers, Version};
 use sockhop_transports::{CloseReason, Message};
 
+use super::broker::StompMessage;
 use super::pattern::Pattern;
 use super::refusal::Refusal;
 use super::tag::{self, AckMode, Tag};
@@ -178,14 +179,26 @@ fn read(text: &str, headers: &mut Headers) -> Option<String> {
     }
 }
 
+/// The MESSAGE that a subscription gets of one that stands in no channel.
+pub(super) fn direct(tag: &Tag<'_>, destination: &str, id: &str, message: &StompMessage) -> Frame {
+    let mut frame = head_of(tag, destination, id);
+    for (name, value) in message.headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
+        frame.headers.push(name, value);
+    }
+    frame.with_body(message.body.as_str())
+}
+
 /// The part of a MESSAGE that is the subscription's.
 fn head(tag: &Tag<'_>, destination: &str, at: Position) -> Frame {
-    let id = at.to_string();
+    head_of(tag, destination, &at.to_string())
+}
+
+fn head_of(tag: &Tag<'_>, destination: &str, id: &str) -> Frame {
     let mut frame = Frame::new(Command::Message);
     if !(tag.version == Version::V1_0 && tag.id == destination) {
         frame.headers.push("subscription", tag.id);
     }
-    frame.headers.push("message-id", id.as_str());
+    frame.headers.push("message-id", id);
     if tag.ack != AckMode::Auto && tag.version == Version::V1_2 {
         let mut ack = String::with_capacity(id.len() + tag.id.len() + 1);
         let _ = write!(ack, "{id} {}", tag.id);

@@ -20,7 +20,7 @@
 //! | destination | who gets it |
 //! | --- | --- |
 //! | `/topic/…` | each subscriber |
-//! | `/app/…` | the application: a handler of [`Stomp::app`] |
+//! | `/app/…` | the application: a handler of [`Stomp::app`]; who subscribes there gets one answer, of [`Stomp::app_subscribe`] |
 //! | `/presence/topic/…` | who subscribes is told who is in `/topic/…`, where [`Stomp::presence`] keeps that |
 //! | `/user/NAME/queue/…`, `/user/NAME/topic/…` | every session of the user that is subscribed to `/user/queue/…`, `/user/topic/…` |
 //!
@@ -63,7 +63,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use sockhop_stomp::{HeartBeat, Limits, Version};
 
-pub use self::app::{AppError, AppHandler, AppMessage};
+pub use self::app::{AppError, AppHandler, AppMessage, AppSubscribeHandler};
 pub use self::broker::{Broker, BrokerError, StompMessage};
 pub use self::connect::{Admission, Connect, ConnectError, ConnectHandler};
 pub use self::cursor::Cursor;
@@ -94,6 +94,7 @@ struct State {
     anonymous: bool,
     rules: Vec<Rule>,
     apps: app::Apps,
+    app_answers: app::Apps<dyn AppSubscribeHandler>,
     connect: Option<connect::Handler>,
     disconnect: Option<disconnect::Handler>,
     presence: Vec<PresencePattern>,
@@ -119,6 +120,7 @@ impl Stomp {
             anonymous: false,
             rules: Vec::new(),
             apps: app::Apps::default(),
+            app_answers: app::Apps::default(),
             connect: None,
             disconnect: None,
             presence: Vec::new(),
@@ -202,11 +204,34 @@ impl Stomp {
     /// The pattern does not begin with `/app/`.
     #[must_use]
     pub fn app(mut self, pattern: &str, handler: impl AppHandler) -> Self {
-        assert!(
-            pattern.starts_with("/app/"),
-            "{pattern:?} is no pattern of application destinations: they begin with /app/"
-        );
+        assert_is_app(pattern);
         self.state.apps.add(pattern, Arc::new(handler));
+        self
+    }
+
+    /// Has `handler` answer those who subscribe to a destination of the application, as Spring's `@SubscribeMapping`
+    /// does: the client gets one MESSAGE for that subscription, and nothing else ever comes there. Patterns are as those of
+    /// [`app`](Self::app), and have a list of their own.
+    ///
+    /// ```
+    /// use sockhop::stomp::{AppError, AppMessage, Stomp, StompMessage};
+    ///
+    /// async fn members(message: AppMessage) -> Result<StompMessage, AppError> {
+    ///     match message.variable("room") {
+    ///         Some("lobby") => Ok(StompMessage::json(&["ann", "bob"])?),
+    ///         _ => Err(AppError::refused("There is no such room.")),
+    ///     }
+    /// }
+    ///
+    /// let stomp = Stomp::new().app_subscribe("/app/rooms/{room}/members", members);
+    /// ```
+    ///
+    /// # Panics
+    /// The pattern does not begin with `/app/`.
+    #[must_use]
+    pub fn app_subscribe(mut self, pattern: &str, handler: impl AppSubscribeHandler) -> Self {
+        assert_is_app(pattern);
+        self.state.app_answers.add(pattern, Arc::new(handler));
         self
     }
 
@@ -286,6 +311,13 @@ impl Stomp {
             .max_subscriptions(MOST_SUBSCRIPTIONS)
             .keep_cookie(cookie)
     }
+}
+
+fn assert_is_app(pattern: &str) {
+    assert!(
+        pattern.starts_with("/app/"),
+        "{pattern:?} is no pattern of application destinations: they begin with /app/"
+    );
 }
 
 /// Subscriptions that a session may have, unless its service says otherwise.

@@ -108,6 +108,10 @@ impl From<AppError> for Refusal {
                 tracing::error!(detail, "an application handler sent to no destination");
                 Self::new("internal error", "The application could not handle this.")
             }
+            AppError::Answer(error) => {
+                tracing::error!(error, "an application handler's answer cannot be written");
+                Self::new("internal error", "The application could not handle this.")
+            }
         }
     }
 }

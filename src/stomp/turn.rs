@@ -414,6 +414,8 @@ impl Turn<'_> {
         })?;
         let joins = matches!(source, Source::Topic(_)) && presence::is_kept(&self.state.presence, destination);
         match source {
+            // Answered once: there is nothing to remember.
+            Source::App => return self.answer_subscription(frame, destination, id, ack).await,
             Source::Topics(pattern) => self.subscribe_to_all(frame, &pattern, id, ack).await?,
             Source::Presence(_) => self.subscribe_to_presence(frame, source, id, ack).await?,
             source => {
@@ -428,6 +430,26 @@ impl Turn<'_> {
             let roster = presence::roster_of(destination)?;
             stays::enter(self.session, self.conversation.user(), &roster).await?;
         }
+        Ok(())
+    }
+
+    /// Has the application answer a subscription.
+    async fn answer_subscription(
+        &mut self,
+        frame: &Frame,
+        destination: &str,
+        id: &str,
+        ack: AckMode,
+    ) -> Result<(), Refusal> {
+        let (handler, variables) = self.state.app_answers.find(destination).ok_or_else(|| {
+            let detail = format!("The application answers nothing to subscriptions to {destination}.");
+            Refusal::new("unknown destination", detail)
+        })?;
+        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame);
+        let answer = handler.answer(message).await?;
+        let tag = Tag { version: self.conversation.version(), ack, session: None, id };
+        let message_id = format!("app-{:016x}", rand::random::<u64>());
+        self.send(&entry::direct(&tag, destination, &message_id, &answer));
         Ok(())
     }
 
@@ -553,6 +575,8 @@ impl Turn<'_> {
         let identity = self.session.identity();
         let (channel, session) = match source {
             Source::Topic(channel) | Source::Presence(channel) => (channel, None),
+            // Nobody remembers a subscription to one.
+            Source::App => return Err(Refusal::new("unknown destination", "It is the application's.")),
             // Its own way of subscribing knows what it follows.
             Source::Topics(pattern) => return Ok(self.stem(&pattern, &self.tag(id, ack))),
             Source::Own { path } => match self.conversation.user() {

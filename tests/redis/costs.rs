@@ -302,6 +302,7 @@ async fn every_key_goes_by_itself() {
         member.service.respond(request.unwrap()).await.unwrap();
         member.node.publish(&channel(), "x").await.unwrap();
     }
+    member.node.publish(&"/topic/catalogued".parse().unwrap(), "x").await.unwrap();
     // Some clients go, some are lost while they wait.
     drop(streams.split_off(5));
     let service = member.service.clone();

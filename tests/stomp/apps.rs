@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use sockhop::ServiceBuilder;
-use sockhop::stomp::{AppError, AppMessage, Stomp, Tokens};
+use sockhop::stomp::{AppError, AppMessage, Stomp, StompMessage, Tokens};
 use sockhop_stomp::{Command, Frame};
 
 use crate::tokens::{SECRET, token};
-use crate::world::{Place, World, send};
+use crate::world::{Place, World, send, subscribe};
 
 #[derive(serde::Deserialize)]
 struct Hello {
@@ -43,8 +43,25 @@ async fn no(message: AppMessage) -> Result<(), AppError> {
     }
 }
 
+#[derive(serde::Serialize)]
+struct Members {
+    room: String,
+    asks: String,
+}
+
+async fn members(message: AppMessage) -> Result<StompMessage, AppError> {
+    let room = message.variable("room").unwrap_or_default().to_owned();
+    if room == "none" {
+        return Err(AppError::refused("no such room"));
+    }
+    let asks = message.user().map_or("nobody", |user| user.name()).to_owned();
+    Ok(StompMessage::json(&Members { room, asks })?.with("x", message.header("x").unwrap_or_default()))
+}
+
 fn service() -> ServiceBuilder {
     Stomp::new()
+        .app_subscribe("/app/rooms/{room}/members", members)
+        .app_subscribe("/app/time", async |_| Ok("noon"))
         .app("/app/hello", hello)
         .app("/app/rooms/{room}/about", about)
         .app("/app/no", no)
@@ -116,4 +133,53 @@ pub(crate) async fn a_transaction_reaches_the_application_when_it_is_committed(p
     assert!(client.message().await.2.ends_with("second"));
     client.frame(Frame::new(Command::Commit).with("transaction", "t")).await;
     assert!(client.message().await.2.ends_with("first"));
+}
+
+pub(crate) async fn the_application_answers_a_subscription_once_and_nobody_else(place: Place) {
+    let world = World::new(place, service).await;
+    let token = token("ann", &json!({}));
+    let (mut ann, mut other) = (world.connected(&[("passcode", &token)]).await, world.connected(&[]).await);
+    ann.frame(subscribe("m", "/app/rooms/7/members").with("x", "y").with("receipt", "r")).await;
+    let answer = ann.expect(Command::Message).await;
+    let header = |name: &str| answer.headers.get(name).map(str::to_owned);
+    assert_eq!(header("subscription").as_deref(), Some("m"));
+    assert_eq!(header("destination").as_deref(), Some("/app/rooms/7/members"));
+    assert_eq!(header("content-type").as_deref(), Some("application/json"));
+    assert_eq!((header("x").as_deref(), header("ack")), (Some("y"), None));
+    assert!(header("message-id").is_some_and(|id| id.starts_with("app-")));
+    assert_eq!(answer.body, r#"{"room":"7","asks":"ann"}"#);
+    ann.expect(Command::Receipt).await;
+    // Its name is free again, and ending it is no error.
+    ann.receipted(Frame::new(Command::Unsubscribe).with("id", "m")).await;
+    ann.frame(subscribe("m", "/app/time").with("ack", "client")).await;
+    let answer = ann.expect(Command::Message).await;
+    assert_eq!((answer.body.as_str(), answer.headers.get("ack").is_some()), ("noon", true));
+    let ack = answer.headers.get("ack").unwrap().to_owned();
+    ann.receipted(Frame::new(Command::Ack).with("id", ack)).await;
+    other.send("/topic/barrier", "nothing came before this receipt").await;
+}
+
+pub(crate) async fn subscriptions_that_the_application_does_not_answer_are_refused(place: Place) {
+    let world = World::new(place, service).await;
+    for (destination, message, detail) in [
+        ("/app/hello", "unknown destination", "answers nothing"),
+        ("/app/rooms/none/members", "refused", "no such room"),
+        ("/app/*", "invalid header: destination", "wildcards stand for topics only"),
+    ] {
+        let mut client = world.connected(&[]).await;
+        let (told, body) = client.refused(subscribe("0", destination)).await;
+        assert_eq!(told, message, "{destination}");
+        assert!(body.contains(detail), "{body}");
+    }
+    let rules = || {
+        let rules = ["subscribe /app/rooms/{user}/members authenticated"].map(|rule| rule.parse().unwrap());
+        let tokens = Tokens::new().secret(SECRET).unwrap();
+        Stomp::new().app_subscribe("/app/rooms/{room}/members", members).tokens(tokens).rules(rules).service("/ws")
+    };
+    let world = World::new(place, rules).await;
+    let token = token("ann", &json!({}));
+    let mut ann = world.connected(&[("passcode", &token)]).await;
+    ann.frame(subscribe("m", "/app/rooms/ann/members")).await;
+    ann.expect(Command::Message).await;
+    assert_eq!(ann.refused(subscribe("n", "/app/rooms/bob/members")).await.0, "forbidden");
 }

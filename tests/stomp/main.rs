@@ -58,7 +58,9 @@ everywhere! {
         the_application_handles_its_destinations_and_answers_the_sender_alone
         a_handler_is_found_by_its_pattern_and_sees_who_sent_what
         a_handler_may_refuse_and_its_panic_ends_one_session
-        a_transaction_reaches_the_application_when_it_is_committed;
+        a_transaction_reaches_the_application_when_it_is_committed
+        the_application_answers_a_subscription_once_and_nobody_else
+        subscriptions_that_the_application_does_not_answer_are_refused;
     history:
         history_says_who_sent_what_and_when
         pages_of_history_lead_both_ways

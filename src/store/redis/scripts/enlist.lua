@@ -20,6 +20,7 @@ if entered then
 else
   redis.call('SET', KEYS[4], '', 'PX', incomplete)
 end
+if element then redis.call('PEXPIRE', KEYS[2], age) end
 renew(h, at, ttl)
 save(h)
 if element then redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element) end

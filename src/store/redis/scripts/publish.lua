@@ -21,6 +21,7 @@ if node ~= '' then
   for i, field in ipairs({ node, number, h[SEQ], at }) do table.insert(batches, i, field) end
 end
 renew(h, at, ttl)
+redis.call('PEXPIRE', KEYS[2], age)
 save(h)
 -- Only a hint: what is appended is accepted, heard of or not.
 redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element)
