@@ -16,7 +16,7 @@ use super::entry;
 use super::pattern::Pattern;
 use super::presence;
 use super::refusal::{Refusal, shown};
-use super::rules::Action;
+use super::rules::{Action, Rule};
 use super::state::{
     Connected, Conversation, MOST_TRANSACTIONS, Phase, SUBSCRIPTIONS, Subscribed, TransactionError,
 };
@@ -285,10 +285,8 @@ impl Turn<'_> {
 
     /// Whether the rules let the client do this.
     fn check_rules(&self, action: Action, destination: &str) -> Result<(), Refusal> {
-        let own = self.conversation.connected().map_or(&[][..], |connected| &connected.rules);
         let user = self.conversation.user();
-        let mut rules = self.state.rules.iter().chain(own).peekable();
-        if rules.peek().is_none() || rules.any(|rule| rule.allows(action, destination, user)) {
+        if self.is_allowed(|rule| rule.allows(action, destination, user)) {
             return Ok(());
         }
         let does = match action {
@@ -300,12 +298,19 @@ impl Turn<'_> {
 
     /// Whether one of the rules lets the client subscribe to whatever a pattern stands for, now or later.
     fn check_rules_for_all(&self, pattern: &str) -> Result<(), Refusal> {
-        let (rules, user, wanted) = (&self.state.rules, self.conversation.user(), Pattern::new(pattern));
-        if rules.is_empty() || rules.iter().any(|rule| rule.allows_all(&wanted, user)) {
+        let (user, wanted) = (self.conversation.user(), Pattern::new(pattern));
+        if self.is_allowed(|rule| rule.allows_all(&wanted, user)) {
             return Ok(());
         }
         let detail = format!("No one rule lets {} subscribe to all that {pattern} stands for.", self.who());
         Err(Refusal::new("forbidden", detail))
+    }
+
+    /// Whether a rule of the service or of the session itself allows it, or there are none.
+    fn is_allowed(&self, allows: impl FnMut(&Rule) -> bool) -> bool {
+        let own = self.conversation.connected().map_or(&[][..], |connected| &connected.rules);
+        let mut rules = self.state.rules.iter().chain(own).peekable();
+        rules.peek().is_none() || rules.any(allows)
     }
 
     fn who(&self) -> String {

@@ -95,6 +95,7 @@ everywhere! {
         a_wildcard_with_a_history_gets_the_newest_of_each_first
         wildcards_where_they_do_not_belong_are_refused
         a_wildcard_needs_one_rule_for_all_that_it_stands_for
+        rules_of_the_session_alone_hold_for_wildcards_too
         a_wildcard_that_leads_to_too_many_topics_for_its_session_ends_it
         more_topics_than_can_be_found_are_told_to_wildcards_and_to_nobody_else;
     presence:

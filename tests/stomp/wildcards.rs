@@ -1,8 +1,9 @@
 //! Subscriptions with wildcards: what they find, what is new, and where they end.
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use sockhop::ServiceBuilder;
-use sockhop::stomp::{Stomp, Tokens};
+use sockhop::stomp::{Admission, Connect, ConnectError, Stomp, Tokens};
 use sockhop_stomp::{Command, Frame};
 
 use crate::tokens::{SECRET, token};
@@ -181,6 +182,26 @@ pub(crate) async fn a_wildcard_needs_one_rule_for_all_that_it_stands_for(place: 
         let (message, body) = client.refused(subscribe("0", destination)).await;
         assert_eq!(message, "forbidden", "{destination}");
         assert!(body.contains(who) && body.contains(destination), "{body}");
+    }
+}
+
+/// Of services with and without rules of their own.
+pub(crate) async fn rules_of_the_session_alone_hold_for_wildcards_too(place: Place) {
+    for rules in [None, Some("subscribe /topic/all anyone")] {
+        let admit = async |_: Connect| -> Result<Admission, ConnectError> {
+            Ok(Admission::anonymous().rule("subscribe /topic/news/** anyone".parse().unwrap()))
+        };
+        let stomp = || {
+            let admit = move |connect| Box::pin(admit(connect)) as BoxFuture<'static, _>;
+            let rules = rules.into_iter().map(|rule| rule.parse().unwrap());
+            Stomp::new().on_connect(admit).rules(rules).service("/ws")
+        };
+        let world = World::new(place, stomp).await;
+        world.connected(&[]).await.subscribe("0", "/topic/news/**").await;
+        for destination in ["/topic/**", "/topic/news*", "/topic/other/*"] {
+            let mut client = world.connected(&[]).await;
+            assert_eq!(client.refused(subscribe("0", destination)).await.0, "forbidden", "{destination}");
+        }
     }
 }
 
