@@ -64,6 +64,21 @@ class ChatPage extends Page {
     }
   }
 
+  /** Resolves once these, and nobody else, are shown as being there. */
+  async showsPeople(names, ms = OPEN_MS) {
+    const are = (wanted) => {
+      const people = [...document.querySelectorAll('[data-testid=people-list] bdi')];
+      return JSON.stringify(people.map(({ textContent }) => textContent)) === JSON.stringify(wanted);
+    };
+    try {
+      await this.page.waitForFunction(are, names, { timeout: ms });
+    } catch (error) {
+      throw new Error(`never showed ${names.join(', ')}; it shows: ${await this.text('people-list')}`, {
+        cause: error,
+      });
+    }
+  }
+
   async openRoom(name) {
     await this.at('room-new').click();
     await this.at('room-name').fill(name);

@@ -38,7 +38,12 @@ export async function startChromium() {
   const executablePath = process.env.CHROMIUM_BIN ?? BINARIES.find((path) => existsSync(path));
   if (!executablePath) throw new Error(`no Chromium: set CHROMIUM_BIN, or install one of ${BINARIES.join(', ')}`);
   const browser = await chromium.launch({ executablePath, args: FLAGS });
-  return { newContext: (options) => browser.newContext(options), stop: () => browser.close() };
+  return {
+    newContext: (options) => browser.newContext(options),
+    /** A session with the browser itself, for what pages do not show. */
+    newSession: () => browser.newBrowserCDPSession(),
+    stop: () => browser.close(),
+  };
 }
 
 /** The page for a connection to `url` is of the server's own origin: the service's greeting. */

@@ -80,6 +80,7 @@ describe('the chat of a cluster', () => {
           all.every((text) => text.includes('none lost')),
           all.join('\n'),
         );
+        await page.showsPeople(Object.keys(PEOPLE), LATE_MS);
         await page.at('state').click();
         await page.reads('gone', /^0$/);
       }

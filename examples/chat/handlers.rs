@@ -1,8 +1,8 @@
 //! What a chat needs of its server: who people are, what they say, which rooms there are, and what was said.
 //!
 //! Nothing is kept in memory. A room is the topic `/topic/chat.ROOM`, whose history is what was said there; the list of
-//! rooms is the history of `/topic/chat-rooms`. So any node answers anybody, and what a page shows outlives the node that
-//! served it.
+//! rooms is the history of `/topic/chat-rooms`; who is in a room is told at `/presence/topic/chat.ROOM`. So any node answers
+//! anybody, and what a page shows outlives the node that served it.
 //!
 //! | destination | body | what it does |
 //! | --- | --- | --- |
@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sockhop::ChannelPattern;
 use sockhop::stomp::{
-    Admission, AppError, AppMessage, Broker, Connect, ConnectError, Cursor, HistoryError, Page, PastMessage, Rule,
-    Stomp, StompMessage,
+    Admission, AppError, AppMessage, Broker, Connect, ConnectError, Cursor, HistoryError, Page, PastMessage,
+    PresencePattern, Rule, Stomp, StompMessage,
 };
 use sockhop::store::Retention;
 
@@ -33,6 +33,7 @@ pub(crate) fn chat(node: Option<String>) -> Stomp {
     Stomp::new()
         .on_connect(admit)
         .rules(RULES.into_iter().filter_map(|rule| rule.parse::<Rule>().ok()))
+        .presence(PEOPLE.parse::<PresencePattern>())
         .app("/app/chat/hello", move |message| hello(message, node.clone()))
         .app("/app/chat/rooms", list_room)
         .app("/app/chat/rooms/{room}/say", say)
@@ -247,6 +248,8 @@ fn is_unseen(c: char) -> bool {
         || matches!(c, '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Of which topics it is kept who is there.
+const PEOPLE: &str = "/topic/chat.*";
 /// The topic whose history are the names of the rooms.
 const ROOMS: &str = "/topic/chat-rooms";
 /// Rooms that are listed; the oldest go.
@@ -264,10 +267,11 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const NO_ROOM: &str = "A room's name has 1 to 32 small letters, digits, - and _.";
 
 /// What is said goes through the handlers: nobody sends to a topic.
-const RULES: [&str; 4] = [
+const RULES: [&str; 5] = [
     "send /app/chat/** authenticated",
     "subscribe /topic/chat.* authenticated",
     "subscribe /topic/chat-rooms authenticated",
+    "subscribe /presence/topic/chat.* authenticated",
     "subscribe /user/queue/chat authenticated",
 ];
 
@@ -315,5 +319,6 @@ mod tests {
     fn all_rules_and_patterns_can_be_read() {
         assert!(RULES.iter().all(|rule| rule.parse::<Rule>().is_ok()));
         assert_eq!(retention().count(), 2);
+        assert!(PEOPLE.parse::<PresencePattern>().is_ok());
     }
 }

@@ -1,13 +1,14 @@
 // The chat without its looks: rooms, what comes and goes, and what a loss of the connection has cost.
 //
-// Events: `rooms` (which there are, or their marks), `current` (another room is shown), `state`, `catalogue`, `back`
-// {note}, `message` {room, message}, `notice` {text}, `nameRefused`.
+// Events: `rooms` (which there are, or their marks), `current` (another room is shown), `people` (who is there),
+// `state`, `catalogue`, `back` {note}, `message` {room, message}, `notice` {text}, `nameRefused`.
 
 import { Absence } from './absence.js';
 import { Link } from './link.js';
 import { onRemembered, recall, remember } from './memory.js';
 import { Outbox } from './outbox.js';
 import { ownSecret, parsePerson } from './person.js';
+import { People } from './people.js';
 import { parsePosition } from './position.js';
 import { Replies } from './replies.js';
 import { Room } from './room.js';
@@ -34,6 +35,8 @@ export class Chat extends EventTarget {
   catalogue = new Set();
   /** The room that is shown. */
   current = null;
+  /** Who is in that room. */
+  people = new People();
   /** One's own mark, once the server has said it. */
   mark = null;
   /** Of this visit: how often one came back, when one was connected last, and how many messages were missed for good. */
@@ -50,6 +53,8 @@ export class Chat extends EventTarget {
   #over = null;
   #absence = null;
   #subscriptions = new Map();
+  /** The subscription to who is in the room that is shown. */
+  #watching = null;
   #listed = null;
   #replies = new Replies((reply) => this.#told(reply));
   #loading = new Set();
@@ -104,6 +109,7 @@ export class Chat extends EventTarget {
     if (this.current !== room) {
       this.current?.trim();
       this.current = room;
+      this.#watchPeople();
       this.#tell('current');
     }
     this.#list(room);
@@ -162,6 +168,7 @@ export class Chat extends EventTarget {
     const list = this.#listed ? { after: this.#listed, history: '1000' } : { history: '1000' };
     this.link.subscribe('/topic/chat-rooms', list, (frame) => this.#roomListed(frame));
     for (const room of this.rooms.values()) this.#follow(room);
+    this.#watchPeople();
     this.outbox.open.forEach((letter) => this.#post(letter));
     try {
       this.#greeted(await hello);
@@ -172,7 +179,10 @@ export class Chat extends EventTarget {
 
   #greeted({ node, newest }) {
     this.whereabouts.told(node);
-    this.#absence?.expect(new Map(Object.entries(newest).map(([room, at]) => [room, parsePosition(at)])));
+    const positions = new Map(Object.entries(newest).map(([room, at]) => [room, parsePosition(at)]));
+    this.#absence?.expect(positions);
+    // What was said before one came for the first time is nothing that one has missed.
+    for (const room of this.rooms.values()) if (!room.isRead) room.readUpTo(positions.get(room.name) ?? null);
     this.#settle();
     this.#list(this.current);
     this.#tell('state');
@@ -180,6 +190,7 @@ export class Chat extends EventTarget {
 
   #lost({ code }) {
     this.#subscriptions.clear();
+    this.#watching = null;
     this.#replies.giveUp();
     this.loss = code;
     const from = { transport: this.#over, node: this.whereabouts.node };
@@ -217,9 +228,26 @@ export class Chat extends EventTarget {
     this.#subscriptions.set(room, subscription);
   }
 
+  /** Is told who is in the room that is shown, and in no other. */
+  #watchPeople() {
+    this.#watching?.unsubscribe();
+    this.#watching = null;
+    const people = new People();
+    this.people = people;
+    this.#tell('people');
+    if (!this.link.isOpen) return;
+    this.#watching = this.link.subscribe(`/presence${topicOf(this.current.name)}`, {}, ({ body }) => {
+      if (this.people !== people) return;
+      people.take(JSON.parse(body));
+      this.#tell('people');
+    });
+  }
+
   #came(room, { headers, body }) {
     const message = readMessage({ position: headers['message-id'], ...parseBody(body) });
+    const wasRead = room.unread === 0;
     const isNew = room.receive(message);
+    if (wasRead && this.isOwn(message.user)) room.markRead();
     this.#arrived(message);
     if (!isNew) return;
     this.dispatchEvent(Object.assign(new Event('message'), { room, message }));
@@ -259,9 +287,10 @@ export class Chat extends EventTarget {
   }
 
   #add(name) {
-    const room = new Room(name, parsePosition(recall('read')?.[name]));
+    const mark = recall('read')?.[name];
+    const room = new Room(name, parsePosition(mark), mark !== undefined);
     room.addEventListener('change', ({ kind }) => {
-      if (kind === 'marks') remember('read', { ...recall('read'), [name]: room.read.text });
+      if (kind === 'marks') remember('read', { ...recall('read'), [name]: room.read?.text ?? '' });
       if (kind !== 'start') this.#tell('rooms');
     });
     this.rooms.set(name, room);
@@ -293,7 +322,7 @@ export class Chat extends EventTarget {
   #readElsewhere(marks) {
     for (const [name, room] of this.rooms) {
       const position = parsePosition(marks[name]);
-      if (position) room.readElsewhere(position);
+      if (position) room.readUpTo(position);
     }
   }
 

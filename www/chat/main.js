@@ -8,6 +8,7 @@ import { Conversation } from './conversation.js';
 import { Entry } from './entry.js';
 import { Panels } from './panels.js';
 import { roomFault, tidyRoom } from './room-names.js';
+import { PeoplePanel } from './people-panel.js';
 import { RoomsPanel } from './rooms-panel.js';
 import { Speech } from './speech.js';
 import { Status } from './status.js';
@@ -26,13 +27,14 @@ function start() {
   const { SockJS, StompJs } = globalThis;
   const chat = new Chat({ url: SERVICE, SockJS, StompJs, transport: wantedTransport() });
   followAddress(chat);
-  const panels = new Panels(['rooms']);
+  const panels = new Panels(['rooms', 'people']);
   const conversation = new Conversation(chat, speech);
   const shown = () => {
     panels.close();
     conversation.focus();
   };
   new RoomsPanel(chat, speech, shown);
+  new PeoplePanel(chat, speech);
   new Status(chat, speech, SERVICE);
   new Announcer(chat, speech);
   const entry = new Entry(speech, (name) => chat.enter(name));

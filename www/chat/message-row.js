@@ -55,7 +55,7 @@ function heading(item, person, { head, tellApart }, speech) {
     return [element('span', { class: 'visually-hidden' }, `${person.name}, `, time, ': ')];
   }
   const name = element('bdi', { class: 'message-name' }, person.name);
-  const mark = tellApart ? [element('span', { class: 'message-mark' }, `#${person.mark}`)] : [];
+  const mark = tellApart ? [element('span', { class: 'message-mark' }, `#${person.mark.slice(0, 4)}`)] : [];
   return [element('p', { class: 'message-head', 'data-colour': colourOf(person) }, name, ...mark, ' ', time)];
 }
 

@@ -22,6 +22,8 @@ export class Room extends EventTarget {
   newest = null;
   /** The position of the newest message that was read, or null. */
   read;
+  /** Whether that says anything: not in a room that one has never looked at. */
+  isRead;
   /** The cursor that leads to older messages; null as long as no page was asked for. */
   cursor = null;
   /** Whether there are none older than those that are here. */
@@ -35,10 +37,11 @@ export class Room extends EventTarget {
   /** The marks of those who have spoken, by their names. */
   #marks = new Map();
 
-  constructor(name, read = null) {
+  constructor(name, read = null, isRead = false) {
     super();
     this.name = name;
     this.read = read;
+    this.isRead = isRead;
   }
 
   /** The newest message, or null. */
@@ -91,15 +94,16 @@ export class Room extends EventTarget {
   }
 
   markRead() {
-    if (this.newest === null || distance(this.read, this.newest) === 0) return false;
+    if (this.isRead && (this.newest === null || distance(this.read, this.newest) === 0)) return;
+    this.isRead = true;
     this.read = this.newest;
     this.#changed('marks');
-    return true;
   }
 
-  /** Another tab has read so far. */
-  readElsewhere(position) {
+  /** It was read up to here: by another tab, or before one came. */
+  readUpTo(position) {
     if ((distance(this.read, position) ?? 1) <= 0) return;
+    this.isRead = true;
     this.read = position;
     this.#changed('marks');
   }

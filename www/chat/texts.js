@@ -6,6 +6,7 @@ const plural = (language, forms) => {
 };
 
 const messagesEn = plural('en', { one: 'message', other: 'messages' });
+const peopleEn = plural('en', { one: 'person', other: 'people' });
 
 export const TEXTS = {
   en: {
@@ -45,6 +46,12 @@ export const TEXTS = {
     openRooms: 'Show rooms',
     back: 'Back to the conversation',
     noMessages: 'Nothing has been said yet',
+
+    people: 'Here now',
+    openPeople: 'Show who is here',
+    peopleCount: (count) => `${count} ${peopleEn(count)}`,
+    peopleOthers: (count) => `and ${count} more`,
+    you: 'you',
 
     messagesIn: (room) => `Messages in ${room}`,
     write: (room) => `Message to ${room}`,
@@ -140,6 +147,12 @@ export const TEXTS = {
     openRooms: '대화방 보기',
     back: '대화로 돌아가기',
     noMessages: '아직 대화가 없습니다',
+
+    people: '지금 여기',
+    openPeople: '누가 있는지 보기',
+    peopleCount: (count) => `${count}명`,
+    peopleOthers: (count) => `외 ${count}명`,
+    you: '나',
 
     messagesIn: (room) => `${room} 메시지`,
     write: (room) => `${room}에 메시지 보내기`,
