@@ -46,6 +46,7 @@
 //! | 4511 | what the client showed as its right to be here, such as a token, has expired |
 //! | 4512 | a STOMP client promised heart-beats and was silent |
 
+pub mod api;
 mod catalogue;
 mod handler;
 mod hub;

@@ -25,11 +25,11 @@ export class Child {
    * @param {string} name what failure messages call it
    * @param {string} command
    * @param {string[]} args
-   * @param {{env?: Record<string, string | undefined>}} [options]
+   * @param {{env?: Record<string, string | undefined>, cwd?: string}} [options]
    */
-  constructor(name, command, args, { env = process.env } = {}) {
+  constructor(name, command, args, { env = process.env, cwd } = {}) {
     this.name = name;
-    this.#process = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this.#process);
     this.exited = new Promise((resolve) => {
       this.#process.once('error', (error) => {

@@ -24,6 +24,7 @@ use warp::filters::BoxedFilter;
 
 use self::connections::{Admission, Connection, Connections};
 use self::signature::Signature;
+use crate::api::Api;
 use crate::{Body, DrainReport, Node, Service};
 
 /// What clients may take of a server. Each field says its unit and default; see [`Limits::default`].
@@ -105,6 +106,7 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     show_node: bool,
+    api: Option<Api>,
 }
 
 /// Connections that wait to be accepted.
@@ -133,7 +135,7 @@ impl Server {
         socket.set_tcp_user_timeout(Some(limits.stalled_timeout))?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self { listener: TcpListener::from_std(socket.into())?, limits, show_node: false })
+        Ok(Self { listener: TcpListener::from_std(socket.into())?, limits, show_node: false, api: None })
     }
 
     /// Whether each answer says which node gave it: its [id](Node::id) as `x-sockhop-node`, which pages of other
@@ -142,6 +144,13 @@ impl Server {
     #[must_use]
     pub fn show_node(mut self, shown: bool) -> Self {
         self.show_node = shown;
+        self
+    }
+
+    /// Serves the HTTP API as well, at its prefix. Default: none.
+    #[must_use]
+    pub fn api(mut self, api: Api) -> Self {
+        self.api = Some(api);
         self
     }
 
@@ -156,7 +165,7 @@ impl Server {
     /// Serves until `stop` resolves, then drains: readiness false, `drain.grace`, the listener closed, the node
     /// [drained](Node::drain), connections closed. Requests outside the services' prefixes go to `rest`.
     pub async fn serve(
-        self,
+        mut self,
         node: &Node,
         mut services: Vec<Service>,
         rest: BoxedFilter<(warp::reply::Response,)>,
@@ -166,7 +175,7 @@ impl Server {
         // The longest prefix wins.
         services.sort_by_key(|service| std::cmp::Reverse(service.prefix().len()));
         let signature = self.show_node.then(|| Signature::of(node.id()));
-        let app = Arc::new(App { services, rest, signature });
+        let app = Arc::new(App { services, api: self.api.take(), rest: Some(rest), signature });
         let connections = Connections::new(&self.limits);
         let http = self.http();
         tokio::select! {
@@ -187,6 +196,21 @@ impl Server {
         let report = node.drain(drain.timeout).await;
         let open = connections.wait(deadline).await;
         DrainReport { cut: report.cut.max(open) }
+    }
+
+    /// Serves the [API](Self::api) alone until `stop` resolves, beside a server that [drains](Self::serve) the node:
+    /// then closes the listener, and lets connections end for so long at most. How many did not.
+    pub async fn serve_api(mut self, stop: impl Future<Output = ()>, timeout: Duration) -> usize {
+        let app = Arc::new(App { services: Vec::new(), api: self.api.take(), rest: None, signature: None });
+        let connections = Connections::new(&self.limits);
+        let http = self.http();
+        tokio::select! {
+            never = self.accept(&http, &app, &connections) => match never {},
+            () = stop => {}
+        }
+        drop(self.listener);
+        connections.end();
+        connections.wait(Instant::now() + timeout).await
     }
 
     fn http(&self) -> http1::Builder {
@@ -226,7 +250,9 @@ impl Server {
 /// All that is served.
 struct App {
     services: Vec<Service>,
-    rest: BoxedFilter<(warp::reply::Response,)>,
+    api: Option<Api>,
+    /// What is neither a service nor the API; `None` for nothing.
+    rest: Option<BoxedFilter<(warp::reply::Response,)>>,
     signature: Option<Signature>,
 }
 
@@ -236,12 +262,20 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Either<Body, impl http_body::Body<Data = bytes::Bytes, Error = warp::Error>>>, Unwritten> {
     let path = request.uri().path();
-    let mut response = match app.services.iter().find(|service| service.serves(path)) {
-        Some(service) => service.respond_to(remote, request).await?.map(Either::Left),
-        None => {
-            let mut rest = warp::service(app.rest.clone());
+    let api = app.api.as_ref().filter(|api| api.serves(path) || app.rest.is_none());
+    let service = app.services.iter().find(|service| service.serves(path));
+    let mut response = match (service, api, &app.rest) {
+        (Some(service), ..) => service.respond_to(remote, request).await?.map(Either::Left),
+        (None, Some(api), _) => api.respond(request).await.map(Either::Left),
+        (None, None, Some(rest)) => {
+            let mut rest = warp::service(rest.clone());
             let Ok(response) = tower_service::Service::call(&mut rest, request).await;
             response.map(Either::Right)
+        }
+        (None, None, None) => {
+            let mut response = Response::new(Body::from(""));
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+            response.map(Either::Left)
         }
     };
     if let Some(signature) = &app.signature {

@@ -2,7 +2,7 @@
 
 use sockhop_stomp::Headers;
 
-use super::destination::{Target, user_channel};
+use super::destination::{Target, user_channel, user_destination};
 use super::entry;
 use super::refusal::Refusal;
 use crate::store::{Once, PublishError, Published, Store};
@@ -135,6 +135,38 @@ impl Broker {
         Ok(self.node.publish_once(&channel, id, entry).await?)
     }
 
+    /// Sends messages to one destination in order, with nothing between them. See [`send`](Self::send).
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn send_all(
+        &self,
+        destination: &str,
+        messages: impl IntoIterator<Item = StompMessage>,
+    ) -> Result<Published, BrokerError> {
+        let channel = channel(destination)?;
+        let entry = |message: StompMessage| entry::encode(&message.headers, &message.body, None);
+        let entries: Vec<_> = messages.into_iter().map(entry).collect();
+        Ok(self.node.publish_all(&channel, &entries).await?)
+    }
+
+    /// Sends messages to one destination in order, each once under its id: what became of each. See
+    /// [`send_once`](Self::send_once).
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn send_all_once(
+        &self,
+        destination: &str,
+        messages: impl IntoIterator<Item = (MessageId, StompMessage)>,
+    ) -> Result<Vec<Once>, BrokerError> {
+        let channel = channel(destination)?;
+        let entry =
+            |(id, message): (MessageId, StompMessage)| (id, entry::encode(&message.headers, &message.body, None));
+        let entries: Vec<_> = messages.into_iter().map(entry).collect();
+        Ok(self.node.publish_all_once(&channel, &entries).await?)
+    }
+
     pub(super) fn node(&self) -> &Node {
         &self.node
     }
@@ -157,7 +189,7 @@ impl Broker {
         path: &str,
         message: impl Into<StompMessage>,
     ) -> Result<Published, BrokerError> {
-        self.send(&format!("/user/{}{path}", super::destination::escape(name)), message).await
+        self.send(&user_destination(name, path), message).await
     }
 }
 

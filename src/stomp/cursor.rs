@@ -14,6 +14,9 @@ use crate::store::{Epoch, Position};
 pub struct Cursor(String);
 
 impl Cursor {
+    /// Characters of a cursor, hex digits in lower case.
+    pub const LENGTH: usize = 44;
+
     /// Whatever a caller has handed back. What is no cursor is refused when it is used.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
@@ -35,7 +38,7 @@ impl Cursor {
     pub(super) fn position_in(&self, channel: &ChannelName) -> Option<Position> {
         let text = &self.0;
         let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != LENGTH || !text.bytes().all(plain) {
+        if text.len() != Self::LENGTH || !text.bytes().all(plain) {
             return None;
         }
         let (place, told) = text.split_at(PLACE);
@@ -51,9 +54,8 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// Digits of epoch and seq, and of all.
+/// Digits of epoch and seq.
 const PLACE: usize = 28;
-const LENGTH: usize = 44;
 
 /// By which a cursor of another destination, or one that somebody made up, is known. No signature: whoever may read a
 /// destination may read all of it, wherever a cursor points.
@@ -72,7 +74,7 @@ mod tests {
     fn a_cursor_leads_back_to_its_place_in_its_channel_alone() {
         let (a, b) = (ChannelName::new("a").unwrap(), ChannelName::new("b").unwrap());
         let cursor = Cursor::at(&a, AT);
-        assert_eq!(cursor.as_str().len(), LENGTH);
+        assert_eq!(cursor.as_str().len(), Cursor::LENGTH);
         assert_eq!(cursor.position_in(&a), Some(AT));
         assert_eq!(cursor.position_in(&b), None);
     }

@@ -93,6 +93,11 @@ impl Source {
     }
 }
 
+/// The destination of a user at a path.
+pub(crate) fn user_destination(name: &str, path: &str) -> String {
+    format!("/user/{}{path}", escape(name))
+}
+
 /// The channel of what is sent to a user at a path.
 pub(crate) fn user_channel(name: &str, path: &str) -> Result<ChannelName, Refusal> {
     let text = format!("/user/{}{path}", escape(name));

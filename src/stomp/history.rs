@@ -201,12 +201,14 @@ fn past(destination: &str, position: Position, entry: &Entry) -> Option<PastMess
     if message.only.is_some() {
         return None;
     }
+    // Of the frames that carry a body, and not of the message.
+    let headers = message.headers.iter().filter(|(name, _)| *name != "content-length");
     Some(PastMessage {
         id: position.to_string(),
         at: UNIX_EPOCH + Duration::from_millis(entry.at.min(LATEST)),
         destination: destination.to_owned(),
         user: message.user,
-        headers: message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         body: message.body,
     })
 }

@@ -67,6 +67,7 @@ pub use self::app::{AppError, AppHandler, AppMessage, AppSubscribeHandler};
 pub use self::broker::{Broker, BrokerError, StompMessage};
 pub use self::connect::{Admission, Connect, ConnectError, ConnectHandler};
 pub use self::cursor::Cursor;
+pub(crate) use self::destination::user_destination;
 pub use self::disconnect::{Disconnect, DisconnectHandler};
 pub use self::history::{History, HistoryError, Page, PastMessage};
 pub use self::jwks::InvalidJwks;

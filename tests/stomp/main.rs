@@ -1,6 +1,7 @@
 //! STOMP from outside: each claim in memory over a plain WebSocket, in memory over polls that hop between two nodes, and
 //! over three nodes with a Redis.
 
+mod api;
 mod apps;
 mod bad_input;
 mod connects;
@@ -61,6 +62,17 @@ everywhere! {
         a_transaction_reaches_the_application_when_it_is_committed
         the_application_answers_a_subscription_once_and_nobody_else
         subscriptions_that_the_application_does_not_answer_are_refused;
+    api:
+        a_backend_publishes_and_reads_at_another_node_what_subscribers_get
+        a_backend_reaches_all_sessions_of_a_user
+        a_replayed_id_is_answered_alike_and_sent_once
+        a_batch_is_sent_in_order_with_an_outcome_for_each
+        pages_of_the_api_lead_both_ways_and_tell_what_is_gone
+        who_shows_no_key_or_a_wrong_one_is_refused_before_all_else
+        requests_that_are_wrong_are_told_where
+        cursors_that_are_forged_or_foreign_are_refused
+        the_document_describes_each_path_and_is_everybodys
+        rules_of_clients_are_not_those_of_the_api;
     history:
         history_says_who_sent_what_and_when
         pages_of_history_lead_both_ways

@@ -22,6 +22,8 @@ pub(crate) struct Server {
     /// None for a server that runs elsewhere, or has been stopped.
     process: Mutex<Option<Process>>,
     log: Arc<Mutex<String>>,
+    /// What it says of itself at its start.
+    said: Arc<Mutex<String>>,
 }
 
 struct Process {
@@ -107,7 +109,7 @@ impl Server {
             .ok()
             .and_then(|mut found| found.next())
             .unwrap_or_else(|| panic!("SOCKHOP_TEST_ADDR is not an address: {address}"));
-        Self { address, process: Mutex::new(None), log: Arc::default() }
+        Self { address, process: Mutex::new(None), log: Arc::default(), said: Arc::default() }
     }
 
     /// Starts a server on a free port with the test services and these further flags.
@@ -145,8 +147,11 @@ impl Server {
         let process = Process { child, watchdog };
 
         let (announce, announced) = mpsc::channel();
+        let said = Arc::<Mutex<String>>::default();
+        let says = Arc::clone(&said);
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                lock(&says).push_str(&format!("{line}\n"));
                 if let Some(address) = listening_address(&line) {
                     let _ = announce.send(address);
                 }
@@ -155,12 +160,25 @@ impl Server {
         let address = announced.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             panic!("the server with {flags:?} did not print where it listens within {PATIENCE:?}")
         });
-        Self { address, process: Mutex::new(Some(process)), log }
+        Self { address, process: Mutex::new(Some(process)), log, said }
     }
 
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
         lock(&self.log).clone()
+    }
+
+    /// The rest of the line that begins so, among those that the server says at its start.
+    pub(crate) fn said(&self, start: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = lock(&self.said).lines().find_map(|line| line.strip_prefix(start).map(str::to_owned));
+            match found {
+                Some(rest) => return rest,
+                None if Instant::now() > deadline => panic!("the server did not say {start:?}"),
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

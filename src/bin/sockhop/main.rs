@@ -1,5 +1,6 @@
 //! The `sockhop` program: options, logging, commands. All else is the library's.
 
+mod api;
 mod channels;
 mod cluster;
 mod demo;

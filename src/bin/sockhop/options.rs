@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::api::ApiOptions;
 use crate::channels::{ChannelOptions, Keeping};
 use crate::units::{Size, Time};
 
@@ -84,6 +85,11 @@ pub(crate) struct Options {
     #[arg(long, env = "SOCKHOP_SHOW_NODE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) show_node: Option<bool>,
+
+    /// The HTTP API for backends.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) api: ApiOptions,
 
     /// What every channel keeps; a `[[channels]]` table of the file may say otherwise.
     #[command(flatten)]

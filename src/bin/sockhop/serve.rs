@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use sockhop::server::Server;
+use sockhop::server::{Drain, Server};
 use sockhop::services::{Amplify, Broadcast, Close, Echo, Ledger, Ticker};
 use sockhop::store::{RedisStore, Store};
-use sockhop::{ChannelName, Node, Service, ServiceBuilder};
+use sockhop::{ChannelName, DrainReport, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
+use crate::api::{ApiPlace, ApiSettings};
 use crate::demo::TellingEcho;
 use crate::options::{HandlerKind, Tuning};
 use crate::page;
@@ -50,16 +52,48 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let server = Server::bind(settings.listen, settings.limits.clone())
         .with_context(|| format!("could not listen on {}", settings.listen))?
         .show_node(settings.show_node);
+    let (server, api) = with_api(server, &node, &settings)?;
     let stop = stop_signal()?;
-    announce(&server, &settings, &services, &place)?;
+    announce(&server, api.as_ref(), &settings, &services, &place)?;
     tracing::info!(node = %node.id(), listen = %server.local_addr()?, "started");
     let rest = page::routes(&node, settings.page, settings.www.as_deref(), metrics);
-    let report = server.serve(&node, services, rest, stop, settings.drain).await;
+    let told = CancellationToken::new();
+    let beside = serve_beside(api, told.clone(), settings.drain);
+    let stop = async {
+        stop.await;
+        told.cancel();
+    };
+    let (report, open) = tokio::join!(server.serve(&node, services, rest, stop, settings.drain), beside);
+    let report = DrainReport { cut: report.cut + open };
     match report.cut {
         0 => tracing::info!("drained"),
         cut => tracing::warn!(cut, "drained, but not all connections ended in time"),
     }
     Ok(())
+}
+
+/// Adds the API that is asked for: to the server, or as another one.
+fn with_api(server: Server, node: &Node, settings: &Settings) -> anyhow::Result<(Server, Option<Server>)> {
+    let Some(asked) = &settings.api else { return Ok((server, None)) };
+    let api = asked.build(node);
+    match asked.place {
+        ApiPlace::Path(_) => Ok((server.api(api), None)),
+        ApiPlace::Address(address) => {
+            let own = Server::bind(address, settings.limits.clone());
+            let own = own.with_context(|| format!("api-listen: could not listen on {address}"))?;
+            Ok((server, Some(own.api(api))))
+        }
+    }
+}
+
+/// Serves the API on its own address, as long as the other server listens. How many connections did not end in time.
+async fn serve_beside(api: Option<Server>, told: CancellationToken, drain: Drain) -> usize {
+    let Some(api) = api else { return 0 };
+    let stop = async {
+        told.cancelled().await;
+        tokio::time::sleep(drain.grace).await;
+    };
+    api.serve_api(stop, drain.timeout).await
 }
 
 /// How long start-up waits for the store, before it goes on without: the node is not ready then, and tries again.
@@ -159,7 +193,13 @@ fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
 }
 
 /// Says on stdout where to look. The first line holds the address, for programs that start this one.
-fn announce(server: &Server, settings: &Settings, services: &[Service], store: &str) -> anyhow::Result<()> {
+fn announce(
+    server: &Server,
+    api: Option<&Server>,
+    settings: &Settings,
+    services: &[Service],
+    store: &str,
+) -> anyhow::Result<()> {
     let base = format!("http://{}", server.local_addr()?);
     let mut out = std::io::stdout().lock();
     writeln!(out, "sockhop {} listening on {base}/", env!("CARGO_PKG_VERSION"))?;
@@ -172,6 +212,13 @@ fn announce(server: &Server, settings: &Settings, services: &[Service], store: &
     let prefixes: Vec<_> = services.iter().map(Service::prefix).collect();
     writeln!(out, "  services  {}", prefixes.join(" "))?;
     writeln!(out, "  health    {base}/healthz {base}/readyz")?;
+    match (api, &settings.api) {
+        (Some(own), _) => writeln!(out, "  api       http://{}/v1/", own.local_addr()?)?,
+        (None, Some(ApiSettings { place: ApiPlace::Path(path), .. })) => {
+            writeln!(out, "  api       {base}{path}/v1/")?
+        }
+        _ => {}
+    }
     writeln!(out, "  store     {store}")?;
     writeln!(
         out,

@@ -13,6 +13,7 @@ use sockhop::server::{Drain, Limits};
 use sockhop::store::{RedisStore, RedisStoreBuilder, Retention};
 use sockhop::{ChannelPattern, Origins, ServiceBuilder};
 
+use crate::api::{ApiPlace, ApiSettings};
 use crate::channels::Keeping;
 use crate::options::{HandlerKind, LogFormat, LogLevel, Options, Tuning};
 use crate::page;
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) channels: Vec<(ChannelPattern, Retention)>,
     pub(crate) drain: Drain,
+    pub(crate) api: Option<ApiSettings>,
     /// Where sessions live, if not in memory.
     pub(crate) store: Option<RedisStoreBuilder>,
     pub(crate) log_level: LogLevel,
@@ -121,6 +123,7 @@ impl Settings {
             max_sessions: at_least("max-sessions", options.max_sessions.unwrap_or(1_000_000), 1)?,
             max_topics: at_least("max-topics", options.max_topics.unwrap_or(10_000), 1)?,
             drain,
+            api: options.api.check()?,
             store: store(
                 options.store.as_deref(),
                 options.store_ca.as_deref(),
@@ -136,6 +139,14 @@ impl Settings {
         }
         if settings.demo && settings.services.iter().any(|service| service.prefix == "/chat") {
             bail!("demo: the chat's page is at /chat/; give service /chat another prefix, or use --demo=false");
+        }
+        if let Some(ApiSettings { place: ApiPlace::Path(path), .. }) = &settings.api
+            && let Some(service) = settings.services.iter().find(|service| {
+                let below = format!("{path}/v1/");
+                below.strip_prefix(&service.prefix).is_some_and(|rest| rest.starts_with('/'))
+            })
+        {
+            bail!("api-path = {path}: service {} has this path already", service.prefix);
         }
         if let Some(www) = &settings.www
             && !www.is_dir()
@@ -254,7 +265,7 @@ fn meant(key: &str) -> Option<String> {
     (likeness(&nearest) > 0.8).then(|| nearest.to_owned())
 }
 
-fn check_prefix(prefix: &str) -> anyhow::Result<()> {
+pub(crate) fn check_prefix(prefix: &str) -> anyhow::Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte);
     let valid = prefix.starts_with('/')
         && prefix.len() > 1

@@ -1,0 +1,178 @@
+//! What callers send, read within its limits: bodies and queries.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::problem::Problem;
+
+/// Reads a body of JSON.
+pub(super) async fn body<B>(headers: &HeaderMap, body: B, limit: usize, time: Duration) -> Result<Bytes, Problem>
+where
+    B: http_body::Body<Data: Buf>,
+{
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let detail = "Send JSON, and say so: Content-Type: application/json.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", "The body is no JSON", detail));
+    }
+    let too_large = || {
+        let detail = format!("A body has {limit} bytes at most.");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let whole = async {
+        let mut body = std::pin::pin!(body);
+        let mut whole = BytesMut::with_capacity((body.size_hint().lower() as usize).min(limit));
+        while let Some(frame) = body.frame().await {
+            let broken = |_| Problem::field("", "The body broke off.");
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            if whole.len() + data.remaining() > limit {
+                return Err(too_large());
+            }
+            bytes::BufMut::put(&mut whole, data);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(time, whole).await.unwrap_or_else(|_| {
+        let detail = format!("A body has to arrive within {} s.", time.as_secs());
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body came too slowly", detail))
+    })
+}
+
+/// Something that is written as an object, and not as a list of its fields, which serde would take as well.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(OfMap(PhantomData)).map(Self)
+    }
+}
+
+/// What a body says; what is wrong is told with the field where it is.
+pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
+    let read = serde_json::from_slice::<Object<T>>(body).or_else(|_| {
+        // Where it went wrong is only looked for where it did.
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let named = serde_path_to_error::deserialize(&mut reader);
+        let value = named.map_err(|error| invalid(&error.path().to_string(), error.inner()))?;
+        reader.end().map_err(|error| invalid(".", &error))?;
+        Ok(value)
+    });
+    read.map(|Object(value)| value)
+}
+
+fn invalid(path: &str, error: &serde_json::Error) -> Problem {
+    let detail = error.to_string();
+    // What has no name is the whole.
+    let path = if path == "." || path == "?" { "" } else { path };
+    // A field that is missing, or there twice, stands in the text alone.
+    let named = detail.strip_prefix("missing field `").or_else(|| detail.strip_prefix("duplicate field `"));
+    let name = match named.and_then(|rest| rest.split('`').next()) {
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) if !path.ends_with(name) => format!("{path}.{name}"),
+        _ => path.to_owned(),
+    };
+    Problem::field(&name, detail)
+}
+
+/// The parameters of a query, each of them known and there once.
+pub(super) fn query(query: &str, known: &[&str]) -> Result<Vec<(String, String)>, Problem> {
+    let mut parameters: Vec<(String, String)> = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded("", name)?;
+        if !known.contains(&name.as_str()) {
+            return Err(Problem::field(&name, format!("There is no such parameter: use {}.", known.join(", "))));
+        }
+        if parameters.iter().any(|(earlier, _)| *earlier == name) {
+            return Err(Problem::field(&name, "The parameter is there twice."));
+        }
+        let value = decoded(&name, value)?;
+        parameters.push((name, value));
+    }
+    Ok(parameters)
+}
+
+/// The text behind `+` and percent signs.
+fn decoded(name: &str, text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+    decoded.map(Into::into).map_err(|_| Problem::field(name, "This is no UTF-8."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Many {
+        #[allow(dead_code, reason = "only read")]
+        list: Vec<Object<One>>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct One {
+        #[allow(dead_code, reason = "only read")]
+        name: String,
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_body_is_named() {
+        for (body, field) in [
+            (r#"{"list":[{"name":7}]}"#, "list[0].name"),
+            (r#"{"list":[{"name":"a"},{}]}"#, "list[1].name"),
+            (r#"{"list":[{"name":"a","name":"b"}]}"#, "list[0].name"),
+            (r#"{"list":[{"name":"a","nom":"b"}]}"#, "list[0].nom"),
+            (r#"{"list":{}}"#, "list"),
+            (r#"{}"#, "list"),
+            (r#"[[]]"#, ""),
+            (r#"{"list":[["a"]]}"#, "list[0]"),
+            (r#"{"list":[]}x"#, ""),
+            (r#"{"list":["#, "list"),
+            ("", ""),
+            ("<b>", ""),
+        ] {
+            let problem = json::<Many>(body.as_bytes()).err().unwrap();
+            assert_eq!(problem.json()["field"], field, "{body}: {problem:?}");
+        }
+        assert!(json::<Many>(br#" {"list":[{"name":"a"}]} "#).is_ok());
+    }
+
+    #[test]
+    fn parameters_are_known_and_there_once() {
+        let known = ["a", "b"];
+        let read = query("a=x+y%2B%C3%A9&b=", &known).unwrap();
+        assert_eq!(read, [("a".to_owned(), "x y+é".to_owned()), ("b".to_owned(), String::new())]);
+        for (text, field) in [("c=1", "c"), ("a=1&a=2", "a"), ("b=%ff", "b"), ("%ff=1", "")] {
+            assert_eq!(query(text, &known).unwrap_err().json()["field"], field, "{text}");
+        }
+    }
+}
