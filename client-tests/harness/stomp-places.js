@@ -42,7 +42,7 @@ class StompPlace {
 }
 
 /** What signs tokens, in a file that servers read. */
-class Secret {
+export class Secret {
   #secret = randomBytes(32).toString('hex');
   #directory;
 
