@@ -11,18 +11,37 @@ local function behind(member)
   if string.sub(member, 1, 1) == '0' then return '(' .. member .. '\1' end
   return '(' .. member .. string.rep('\255', 17)
 end
-local from, last, rows = after == '' and '-' or behind(after), '', {}
-local found = redis.call('ZRANGEBYLEX', KEYS[3], from, '+', 'LIMIT', 0, 1)[1]
-while found and #rows < 4 * most do
-  local ref, sessions = string.sub(found, -24), 1
-  if string.sub(found, 1, 1) == '0' then
-    last = string.sub(found, 1, -26)
-    sessions = redis.call('ZLEXCOUNT', KEYS[3], '[' .. last .. '\0', '(' .. last .. '\1')
-  else
-    last = string.sub(found, 1, 9)
-  end
-  local _, since, _, _, about = visit(redis.call('HGET', KEYS[4], ref))
-  for _, field in ipairs({ ref, sessions, since, about }) do rows[#rows + 1] = field end
-  found = redis.call('ZRANGEBYLEX', KEYS[3], behind(last), '+', 'LIMIT', 0, 1)[1]
+-- Where a member's sessions begin: all before its key.
+local function of(found)
+  if string.sub(found, 1, 1) == '0' then return string.sub(found, 1, -26) end
+  return string.sub(found, 1, 9)
 end
-return { h[EPOCH], h[SEQ], tonumber(redis.call('HGET', KEYS[4], '') or 0), found and last or '', rows }
+local from, members, refs, last, more = after == '' and '-' or behind(after), 0, {}, '', false
+while members <= most and not more do
+  local found = redis.call('ZRANGEBYLEX', KEYS[3], from, '+', 'LIMIT', 0, most - members + 1)
+  if #found == 0 then break end
+  for _, each in ipairs(found) do
+    local member = of(each)
+    if member ~= last then
+      if members == most then
+        more = true
+        break
+      end
+      members, last = members + 1, member
+      refs[members] = string.sub(each, -24)
+    end
+  end
+  -- Of a user, there may be more sessions than were found, before the next member.
+  from = behind(last)
+end
+if members == 0 then return { h[EPOCH], h[SEQ], tonumber(redis.call('HGET', KEYS[4], '') or 0), '', {} } end
+local visits, rows = redis.call('HMGET', KEYS[4], '', unpack(refs)), {}
+for i, ref in ipairs(refs) do
+  if visits[i + 1] then
+    local _, since, _, user, about = visit(visits[i + 1])
+    local count = 1
+    if user ~= '' then count = redis.call('ZLEXCOUNT', KEYS[3], '[0' .. user .. '\0', '(0' .. user .. '\1') end
+    for _, field in ipairs({ ref, count, since, about }) do rows[#rows + 1] = field end
+  end
+end
+return { h[EPOCH], h[SEQ], tonumber(visits[1] or 0), more and last or '', rows }

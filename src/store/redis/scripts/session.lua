@@ -16,6 +16,8 @@ local UNOPENED, ANCHORED = 1, 2
 -- Milliseconds between two looks at an attached session, at an anchored one, and at one that its node has yet to end; and
 -- that keys outlive the last sign of life.
 local CHECK, ANCHOR_CHECK, CLOSING_CHECK, TTL = 20000, 240000, 5000, 600000
+-- The attribute by which a session asks for its handler to see to it, and how often that is, in milliseconds.
+local TENDED, TEND = 'asockhop.tended', 600000
 -- How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
 local MOST_REPEATS, OLD_REQUESTS, DONE_REQUESTS = 32, 3, 4
 -- What a frame costs beside its bytes, as limits count it.

@@ -1,8 +1,6 @@
 -- Looks at the sessions of a bucket whose deadline is past. ARGV: the node that looks,
 -- a token, the session's member among the deadlines, whether nodes and deadlines may be judged, nodes that live, and nodes
 -- that are dead. What a node of neither kind has to do with the session is not judged: it may have come just now.
--- By which attribute a session asks for its handler to see to it, and how often that is, in milliseconds.
-local TENDED, TEND = 'asockhop.tended', 600000
 local node, token, member, may_judge, alive, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
 
 local function is_among(nodes, id)
@@ -38,13 +36,17 @@ local function again(due)
   keep(r, key)
 end
 
--- Whether it is time that its handler sees to the session, which then is as good as done.
-local function is_to_be_tended()
-  if r[PHASE] == CLOSED then return false end
-  local tended = tonumber(redis.call('HGET', KEYS[1] .. ':origin', TENDED) or at)
-  if not tended or at - tended < TEND then return false end
+-- When its handler has last seen to the session, if that is asked for.
+local function tended()
+  local value = r[PHASE] == OPEN and redis.call('HGET', KEYS[1] .. ':origin', TENDED)
+  return value and tonumber(value)
+end
+
+-- The session, if it is time that its handler sees to it, which then is as good as done.
+local function to_be_tended(last)
+  if not last or at - last < TEND then return nil end
   redis.call('HSET', KEYS[1] .. ':origin', TENDED, at)
-  return true
+  return { 'tended', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') }
 end
 if not may_judge then
   again(at + 1000)
@@ -94,8 +96,7 @@ if r[HOLDER] ~= '' then
       redis.call('PEXPIRE', anchors(r[HOLDER]), 2 * TTL)
     end
     again(at + check)
-    if is_to_be_tended() then return { 'tended', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') } end
-    return answer
+    return to_be_tended(tended()) or answer
   end
   rewind(r)
   r[HOLDER], r[DEADLINE] = '', at + r[DELAY]
@@ -103,8 +104,10 @@ if r[HOLDER] ~= '' then
   return answer
 end
 if r[DEADLINE] > at then
-  again(r[DEADLINE])
-  if is_to_be_tended() then return { 'tended', r[LIFE], redis.call('HGETALL', KEYS[1] .. ':origin') } end
+  local last = tended()
+  again(last and math.min(r[DEADLINE], at + TEND) or r[DEADLINE])
+  local session = to_be_tended(last)
+  if session then return session end
   return { 'kept' }
 end
 if r[PHASE] == OPEN then
