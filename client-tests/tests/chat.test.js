@@ -2,6 +2,9 @@
 /* global document, window, getComputedStyle */
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, describe } from 'node:test';
 import { connectToChat } from '../harness/chat-client.js';
 import { openChat } from '../harness/chat-page.js';
@@ -322,6 +325,44 @@ describe('the chat', () => {
       });
     }
 
+    scenario('tells what is not kept any more, and where what is kept begins', life, async (test) => {
+      const file = join(test.add(await folder()).path, 'sockhop.toml');
+      await writeFile(file, '[[channels]]\npattern = "/topic/chat.*"\nretention-messages = 5\n');
+      const forgetful = test.add(await startSockhop({ args: ['--demo', '--config', file] }));
+      const relay = test.add(await startRelay(forgetful.url));
+      const ann = test.add(await openChat(browser, relay.url, { room: 'short', transport: 'websocket' }));
+      await ann.enter('Ann');
+      const ben = test.add(await connectToChat(forgetful.url));
+      await ben.say('short', 'before');
+      await ann.shows('before');
+      relay.goDown();
+      await ann.isInState('waiting');
+      await ben.sayAll('short', numbered(20));
+      relay.goUp();
+      await ann.reads('banner', /^Back after .* 20 messages came meanwhile; 15 of them not kept any more\./, 60_000);
+      await ann.reads('beginning', /^Older messages are not kept\.$/);
+      assert.deepEqual(await ann.texts(), numbered(20).slice(15));
+      await ann.at('state').click();
+      await ann.reads('gone', /^15$/);
+    });
+
+    scenario('tells that a server has lost everything, and goes on', life, async (test) => {
+      const first = await startSockhop({ args: ['--demo'] });
+      const ann = test.add(await openChat(browser, first.url, { room: 'lost', transport: 'websocket' }));
+      await ann.enter('Ann');
+      await ann.say('before');
+      await ann.shows('before');
+      await first.stop();
+      await ann.isInState('waiting');
+      await ann.say('written meanwhile');
+      const listen = new URL(first.url).host;
+      test.add(await startSockhop({ args: ['--demo'], listen }));
+      await ann.shows('written meanwhile', 60_000);
+      await ann.reads('banner', /^Back after .*not kept any more\./);
+      await ann.say('after');
+      await ann.shows('after');
+    });
+
     scenario('keeps what one writes, and sends it once', life, async (test) => {
       const room = newRoom();
       const relay = test.add(await startRelay(server.url));
@@ -371,6 +412,23 @@ describe('the chat', () => {
       release();
       await ann.shows('slow');
       assert.equal((await ann.messages()).length, 1);
+    });
+
+    scenario('goes on when a page comes back that the browser had put away', life, async (test) => {
+      const room = newRoom();
+      const ann = await person(test, 'Ann', { room });
+      const ben = await robot(test);
+      await ben.say(room, 'before');
+      await ann.shows('before');
+      const tell = (type) => window.dispatchEvent(new window.PageTransitionEvent(type, { persisted: true }));
+      await ann.page.evaluate(tell, 'pagehide');
+      await ann.isInState('ended');
+      await ben.sayAll(room, numbered(3));
+      await ann.page.evaluate(tell, 'pageshow');
+      await ann.shows('message 3');
+      await ann.reads('banner', /^Back after .* 3 messages came meanwhile, none lost\./);
+      await ben.say(room, 'and now');
+      await ann.shows('and now');
     });
 
     scenario('goes on over another transport when one is chosen', life, async (test) => {
@@ -508,6 +566,12 @@ describe('the chat', () => {
     });
   });
 });
+
+/** A folder that goes with the test. */
+async function folder() {
+  const path = await mkdtemp(join(tmpdir(), 'sockhop-chat-'));
+  return { path, stop: () => rm(path, { recursive: true }) };
+}
 
 /** All that can be seen of a page, but for the names of languages. */
 function visibleText(page) {

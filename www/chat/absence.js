@@ -40,13 +40,13 @@ export class Absence {
     for (const [room, goal] of rooms) {
       const before = this.#before.get(room);
       gone += room.gone - before.gone;
-      if (before.newest === null || goal === null) continue;
-      came = came === null ? null : sum(came, distance(before.newest, goal));
+      if (before.newest !== null) came = sum(came, distance(before.newest, goal));
     }
     return { took: this.#took, came, gone };
   }
 }
 
+/** Null where either cannot be known: a room that had messages and has none is another one. */
 function sum(all, more) {
-  return more === null ? null : all + Math.max(0, more);
+  return all === null || more === null ? null : all + Math.max(0, more);
 }

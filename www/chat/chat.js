@@ -23,6 +23,8 @@ const NEWEST = 50;
 /** Later times are none. */
 const LATEST = 8e15;
 
+const MARKS_MS = 250;
+
 const topicOf = (room) => `/topic/chat.${room}`;
 
 export class Chat extends EventTarget {
@@ -56,6 +58,9 @@ export class Chat extends EventTarget {
   /** The subscription to who is in the room that is shown. */
   #watching = null;
   #listed = null;
+  /** What was read and is not written down yet. */
+  #marks = new Map();
+  #marksTimer = null;
   #replies = new Replies((reply) => this.#told(reply));
   #loading = new Set();
 
@@ -72,6 +77,7 @@ export class Chat extends EventTarget {
     const known = Array.isArray(names) ? names.filter((name) => roomFault(name) === null) : [];
     for (const name of known.length > 0 ? known : [LOBBY]) this.#add(name);
     this.current = this.rooms.values().next().value;
+    addEventListener('pagehide', () => this.#writeMarks());
     onRemembered('rooms', (list) => this.#roomsElsewhere(list ?? []));
     onRemembered('read', (marks) => this.#readElsewhere(marks ?? {}));
   }
@@ -290,11 +296,24 @@ export class Chat extends EventTarget {
     const mark = recall('read')?.[name];
     const room = new Room(name, parsePosition(mark), mark !== undefined);
     room.addEventListener('change', ({ kind }) => {
-      if (kind === 'marks') remember('read', { ...recall('read'), [name]: room.read?.text ?? '' });
+      if (kind === 'marks') this.#keepMark(room);
       if (kind !== 'start') this.#tell('rooms');
     });
     this.rooms.set(name, room);
     this.#tell('rooms');
+  }
+
+  /** Writes down what was read a little later: many messages may come at once. */
+  #keepMark(room) {
+    this.#marks.set(room.name, room.read?.text ?? '');
+    this.#marksTimer ??= setTimeout(() => this.#writeMarks(), MARKS_MS);
+  }
+
+  #writeMarks() {
+    clearTimeout(this.#marksTimer);
+    this.#marksTimer = null;
+    if (this.#marks.size > 0) remember('read', { ...recall('read'), ...Object.fromEntries(this.#marks) });
+    this.#marks.clear();
   }
 
   #remove(name) {
@@ -334,18 +353,19 @@ export class Chat extends EventTarget {
 function parseBody(body) {
   try {
     const { id, user, at, text } = JSON.parse(body);
-    return { id, user, at, text };
+    if ([id, user, text].every((part) => typeof part === 'string')) return { id, user, at, text };
   } catch {
-    return { id: '', user: '?', at: 0, text: body };
+    // None of the chat's own: somebody with other rights has published it.
   }
+  return { id: '', user: '?', at: Date.now(), text: body };
 }
 
 function readMessage({ position, id, user, at, text }) {
   return {
     position: parsePosition(position),
-    id: String(id),
-    user: String(user),
+    id: id === '' ? position : id,
+    user,
     at: Math.abs(at) < LATEST ? Number(at) : 0,
-    text: String(text),
+    text,
   };
 }

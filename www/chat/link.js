@@ -76,9 +76,10 @@ export class Link extends EventTarget {
   }
 
   stop() {
-    const client = this.#client;
+    const [client, wasOpen] = [this.#client, this.isOpen];
     this.#client = null;
     this.#become('ended');
+    if (wasOpen) this.#tell('lost', { code: 1000, reason: '' });
     leave(client);
   }
 

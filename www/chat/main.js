@@ -43,7 +43,8 @@ function start() {
   // A page put away with an open connection could not be brought back from the browser's cache.
   addEventListener('pagehide', () => chat.link.stop());
   addEventListener('pageshow', ({ persisted }) => persisted && entry.start());
-  fetchInfo(SERVICE).then((info) => info === null && complain('noService'));
+  chat.addEventListener('state', () => chat.link.isOpen && complain(null));
+  fetchInfo(SERVICE).then((info) => info === null && !chat.link.isOpen && complain('noService'));
 }
 
 /** `?transport=xhr-polling` in the address chooses a transport. */
@@ -80,9 +81,11 @@ function offerLanguages() {
   speech.addEventListener('change', () => speech.apply());
 }
 
+/** Says what keeps the page from working; with null, nothing does. */
 function complain(text) {
   const notice = hook('notice');
+  notice.hidden = text === null;
+  if (text === null) return;
   notice.dataset.text = text;
   notice.textContent = speech.say(text);
-  notice.hidden = false;
 }
