@@ -56,6 +56,8 @@ pub(crate) struct NodeInner {
     tasks: TaskTracker,
     /// Cancelled when the background tasks are to end.
     stop: CancellationToken,
+    /// Cancelled when the store does not count on the node any more.
+    left: CancellationToken,
     /// About to end.
     leaving: AtomicBool,
     /// Ending.
@@ -150,6 +152,7 @@ impl NodeBuilder {
             services: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            left: CancellationToken::new(),
             leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         });
@@ -331,6 +334,7 @@ impl Node {
         let finished = tokio::time::timeout_at(deadline, ended).await.is_ok();
         // Not before: who has left is taken for dead, and what it holds is taken over.
         let _ = tokio::time::timeout(LEAVE_TIMEOUT, inner.store.leave(inner.id)).await;
+        inner.left.cancel();
         DrainReport { cut: if finished { 0 } else { inner.tasks.len() + inner.registry.receivers() } }
     }
 }
@@ -431,9 +435,9 @@ impl NodeInner {
         self.sockets.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether the node's work is to end, within some time.
-    pub(crate) async fn is_stopping_within(&self, time: Duration) -> bool {
-        self.stop.is_cancelled() || tokio::time::timeout(time, self.stop.cancelled()).await.is_ok()
+    /// Whether the node has left its store, within some time.
+    pub(crate) async fn has_left_within(&self, time: Duration) -> bool {
+        self.left.is_cancelled() || tokio::time::timeout(time, self.left.cancelled()).await.is_ok()
     }
 
     pub(crate) fn add_service(&self, service: &Arc<ServiceState>) {

@@ -118,13 +118,12 @@ impl Local {
     /// The session has ended here, for this reason unless the store knows an earlier one.
     pub(super) async fn end_anchor(&self, session: &Session, reason: CloseReason) -> Runs {
         let mut state = self.anchoring().state.lock().await;
-        let (presence, sure) = match std::mem::replace(&mut *state, State::Over) {
+        let presence = match std::mem::replace(&mut *state, State::Over) {
             State::None | State::Over => return Runs::Here { reason, anchored: false },
-            State::Asked(presence) => (presence, false),
-            State::Anchored(presence) => (presence, true),
+            State::Asked(presence) | State::Anchored(presence) => presence,
         };
         drop(state);
-        let runs = quit(&session.0.node, session.identity(), reason, sure).await;
+        let runs = quit(&session.0.node, session.identity(), reason).await;
         // Not before: who asks for the session meanwhile hears that it is here.
         drop(presence);
         runs
@@ -140,20 +139,19 @@ impl Local {
     }
 }
 
-/// Asks the store for the `on_close` of a session that has ended here, until it answers or the node ends.
-async fn quit(node: &Arc<NodeInner>, session: SessionRef, reason: CloseReason, sure: bool) -> Runs {
+/// Asks the store for the `on_close` of a session that has ended here, until it answers or the node has left it.
+async fn quit(node: &Arc<NodeInner>, session: SessionRef, reason: CloseReason) -> Runs {
     let hold = Hold::of_anchor(session);
     loop {
         match node.store.quit(hold, reason.clone()).await {
             Ok(Some(ended)) => return Runs::Here { reason: ended.reason, anchored: true },
-            Ok(None) => return Runs::Elsewhere,
-            Err(Gone::Over | Gone::Fenced) if sure => return Runs::Elsewhere,
-            // It was never written down; should it be yet, it is found to be nowhere.
-            Err(_) if !sure => return Runs::Here { reason, anchored: false },
-            Err(Gone::Over | Gone::Fenced) => return Runs::Elsewhere,
+            Ok(None) | Err(Gone::Fenced) => return Runs::Elsewhere,
+            // It was never written down, or is lost: nobody else knows of it. Should it be written down yet, it is found to
+            // be nowhere.
+            Err(Gone::Over) => return Runs::Here { reason, anchored: false },
             Err(Gone::Store(error)) => {
                 tracing::warn!(%error, "could not write down the end of an anchored session");
-                if node.is_stopping_within(RETRY).await {
+                if node.has_left_within(RETRY).await {
                     // Whoever takes this node for gone runs it.
                     return Runs::Elsewhere;
                 }

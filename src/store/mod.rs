@@ -133,7 +133,12 @@ pub trait Store: Send + Sync + 'static {
     /// can is let go, and waits for its client.
     async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone>;
 
-    /// Ends a session on behalf of its receiver, whose client has closed the connection or broken the rules.
+    /// Ends a session on behalf of its receiver, whose client has closed the connection or broken the rules. May be
+    /// repeated until it is answered.
+    ///
+    /// # Errors
+    /// Of an [`anchor`](Self::anchor): over, if there is none, or none any more since the store has lost it; fenced, if its
+    /// node was taken for dead and others were handed its `on_close`.
     async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone>;
 
     /// Appends frames to a session's own log. Past the limit the session is closed as too slow.

@@ -29,7 +29,7 @@ pub struct PublishOnce<'a> {
 pub struct IdMemory {
     /// Ids.
     pub ids: usize,
-    /// Time since the message was published.
+    /// Time since the message was published; a millisecond at least.
     pub time: Duration,
 }
 

@@ -7,8 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use sockhop::store::{RedisStore, Store};
-use sockhop::{Message, Node, Service};
+use sockhop::store::{
+    Enlist, IdMemory, Publish, PublishOnce, RedisStore, Retention, Roster, SessionRef, Stay, Store, Telling,
+    Visitor,
+};
+use sockhop::{ChannelName, Message, Node, Service, SessionKey};
 
 use crate::server::{Cluster, Redis, until};
 use crate::trial::{Member, channel, eventually};
@@ -341,4 +344,74 @@ async fn a_session_whose_client_never_came_back_leaves_nothing_behind() {
     assert!(!redis.keys("sockhop:{s").is_empty());
     eventually("all of it is gone", || redis.keys("sockhop:{s").is_empty()).await;
     drop(node);
+}
+
+/// Whatever has appended to a channel last, and whatever before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_channel_goes_by_itself_an_age_after_its_last_entry() {
+    let redis = Redis::start();
+    let member = Member::with(&redis.url(), |store| store);
+    member.ready().await;
+    let mut number = 0;
+    for before in APPENDS {
+        for after in APPENDS {
+            number += 1;
+            let channel: ChannelName = format!("mix-{number}").parse().unwrap();
+            append(&member, &channel, before, "1").await;
+            let log = format!("sockhop:{{c:mix-{number}}}:log");
+            let age = Retention::default().age.as_millis() as i64;
+            assert!((1..=age).contains(&redis.number(&["PTTL", &log])), "{before:?}");
+            redis.command(&["PEXPIRE", &log, "5000"]);
+            append(&member, &channel, after, "2").await;
+            assert!((5001..=age).contains(&redis.number(&["PTTL", &log])), "{before:?}, then {after:?}");
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Append {
+    Publish,
+    PublishOnce,
+    Enlist,
+    Enter,
+}
+
+const APPENDS: [Append; 4] = [Append::Publish, Append::PublishOnce, Append::Enlist, Append::Enter];
+
+async fn append(member: &Member, channel: &ChannelName, how: Append, name: &str) {
+    let (store, retention, message) = (&*member.store, Retention::default(), Message::new(name));
+    match how {
+        Append::Publish => {
+            let publish = Publish { channel, messages: &[message], retention, batch: None };
+            store.publish(publish).await.unwrap();
+        }
+        Append::PublishOnce => {
+            let messages = &[(name.into(), message)];
+            store
+                .publish_once(PublishOnce { channel, messages, retention, memory: IdMemory::default() })
+                .await
+                .unwrap();
+        }
+        Append::Enlist => {
+            let (long, name) = (Duration::from_secs(60), name.parse().unwrap());
+            let (news, full) = (&message, &message);
+            let enlist = Enlist {
+                catalogue: channel,
+                name: &name,
+                news,
+                full,
+                most: 9,
+                life: long,
+                incomplete: long,
+                retention,
+            };
+            assert!(store.enlist(enlist).await.unwrap().entered);
+        }
+        Append::Enter => {
+            let session = SessionRef { key: SessionKey::of("/s", name), life: 1 };
+            let roster = Roster { channel, telling: Some(Telling { lead: "x", retention }) };
+            let visitor = Visitor { user: Some(name), about: "\"user\":\"x\"" };
+            store.enter(roster, Stay { session, number: 1 }, visitor).await.unwrap();
+        }
+    }
 }

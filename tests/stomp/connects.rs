@@ -1,14 +1,16 @@
 //! Who connects, as the application says, and that it is told of the end.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use sockhop::ServiceBuilder;
 use sockhop::stomp::{Admission, AppError, AppMessage, Connect, ConnectError, Disconnect, Stomp, Tokens};
+use sockhop::store::{RedisStore, Store};
 use sockhop_stomp::{Command, Frame};
 use tokio::sync::mpsc;
 
+use crate::redis::Redis;
 use crate::tokens::{SECRET, token};
 use crate::world::{Client, Place, World, send, subscribe};
 
@@ -187,4 +189,53 @@ pub(crate) async fn a_client_that_connects_and_leaves_in_one_breath_was_there(pl
     client.expect(Command::Connected).await;
     assert_eq!(client.closed().await, 1000);
     assert_eq!(told.recv().await.unwrap(), ("nobody".to_owned(), 1000));
+}
+
+/// A node with its own Redis, clients on WebSockets, and a store that gives up early.
+async fn on_redis() -> (World, Redis, mpsc::UnboundedReceiver<(String, u16)>) {
+    let redis = Redis::start();
+    let store = RedisStore::builder(&redis.url())
+        .unwrap()
+        .timeout(Duration::from_millis(200))
+        .patience(Duration::from_millis(500))
+        .build();
+    store.started().await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (service, told) = told();
+    let world = World::with(Place::MemorySocket, service, |node| node.store(Arc::clone(&store))).await;
+    (world, redis, told)
+}
+
+/// Nobody is left to be told of.
+async fn all_ends_are_told(redis: &Redis) {
+    while redis.number(&["EVAL", "return #redis.call('KEYS', 'sockhop:{s*')", "0"]) > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_one_that_connects_while_redis_stalls_is_told_once() {
+    let (world, redis, mut told) = on_redis().await;
+    let mut client = world.client().await;
+    redis.stop();
+    let connect =
+        ann().into_iter().fold(Frame::new(Command::Connect), |frame, (name, value)| frame.with(name, value));
+    client.refused(connect.with("accept-version", "1.2")).await;
+    // Longer than the store is patient.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    redis.cont();
+    assert_eq!(told.recv().await.unwrap(), ("ann".to_owned(), 4510));
+    all_ends_are_told(&redis).await;
+    assert!(told.try_recv().is_err(), "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_one_that_redis_has_lost_is_told_once() {
+    let (world, redis, mut told) = on_redis().await;
+    let client = world.connected(&ann()).await;
+    redis.command(&["FLUSHALL"]);
+    drop(client);
+    assert_eq!(told.recv().await.unwrap().0, "ann");
+    all_ends_are_told(&redis).await;
+    assert!(told.try_recv().is_err(), "once");
 }

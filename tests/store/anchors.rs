@@ -74,7 +74,8 @@ pub(crate) async fn the_end_of_an_anchored_session_whose_node_is_gone_is_given_o
         let ended = ends.iter().find(|ended| ended.session == hold.session).expect("an end");
         assert_eq!((&ended.reason, ended.attributes["room"].as_str()), (&reason, "lobby"));
         store.closed(hold.session).await.unwrap();
-        assert!(matches!(store.quit(hold, CloseReason::CLIENT_GONE).await, Err(Gone::Over)), "not twice");
+        assert!(matches!(try_anchor(&other, hold.session).await, Err(Gone::Over)));
+        assert!(matches!(store.quit(hold, CloseReason::CLIENT_GONE).await, Err(Gone::Fenced)), "not twice");
     }
     assert_eq!(ends.len(), 2);
     assert!(timeout(other.delay + other.moment, store.due(other.id)).await.is_err(), "once");

@@ -98,6 +98,7 @@ contract! {
         an_id_is_known_for_longer_than_its_message_is_kept
         ids_are_forgotten_after_so_many_newer_ones
         ids_are_forgotten_after_their_time
+        a_memory_of_nothing_keeps_nobody_from_publishing
         what_many_publish_at_once_under_the_same_ids_is_there_once;
     pages:
         pages_lead_both_ways_through_all_that_is_kept

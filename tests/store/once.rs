@@ -121,6 +121,15 @@ pub(crate) async fn ids_are_forgotten_after_their_time(world: World) {
     assert!(matches!((early[0], late[0]), (Once::Repeated(_), Once::Published(_))), "{early:?} {late:?}");
 }
 
+pub(crate) async fn a_memory_of_nothing_keeps_nobody_from_publishing(world: World) {
+    for memory in [IdMemory { ids: 100, time: Duration::ZERO }, IdMemory { ids: 0, time: Duration::ZERO }] {
+        for id in ["1", "2", "2", "1"] {
+            let outcome = once_within(&world.store, "c", &[(id, "x")], memory).await[0];
+            assert!(!matches!(outcome, Once::Conflict(_)), "{outcome:?}");
+        }
+    }
+}
+
 pub(crate) async fn what_many_publish_at_once_under_the_same_ids_is_there_once(world: World) {
     let store = &world.store;
     let ids: Vec<_> = (0..40).map(|id| id.to_string()).collect();

@@ -84,6 +84,8 @@ struct Shard {
     /// Sessions that are gone but for a handler call under way, by their life.
     ending: HashMap<u64, Box<Record>>,
     timers: BinaryHeap<Reverse<(Instant, SessionRef)>>,
+    /// Anchored sessions whose node has left before them, by their life, until it hears of that.
+    taken: HashSet<u64>,
 }
 
 impl Shard {
@@ -336,7 +338,11 @@ impl Store for MemoryStore {
             let shard = &mut *lock(shard);
             let mut sessions = Vec::new();
             for record in shard.records.values_mut().chain(shard.ending.values_mut()) {
-                lock(&self.orphaned).extend(record.orphan(node, now));
+                let ended = record.orphan(node, now);
+                if record.is_anchor() && ended.is_some() {
+                    shard.taken.insert(record.session.life);
+                }
+                lock(&self.orphaned).extend(ended);
                 if record.lacks_opening() {
                     lock(&self.unopened).push(record.session);
                 }
@@ -521,6 +527,9 @@ impl Store for MemoryStore {
 
     async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone> {
         let mut shard = self.shard(anchor.session.key);
+        if shard.taken.contains(&anchor.session.life) {
+            return Err(Gone::Over);
+        }
         match shard.records.entry(anchor.session.key) {
             MapEntry::Vacant(vacant) => _ = vacant.insert(Box::new(Record::anchor(&anchor, &self.open))),
             MapEntry::Occupied(mut known) => known.get_mut().anchor_again(&anchor)?,
@@ -563,6 +572,9 @@ impl Store for MemoryStore {
 
     async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone> {
         let mut shard = self.shard(hold.session.key);
+        if shard.taken.remove(&hold.session.life) {
+            return Err(Gone::Fenced);
+        }
         let lost = shard.find(hold.session)?.quit(hold, Instant::now(), reason)?;
         Ok(self.settle(&mut shard, hold.session.key, lost))
     }

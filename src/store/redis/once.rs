@@ -42,7 +42,7 @@ impl Inner {
                 retention.bytes,
                 retention.age.as_millis() as u64,
                 memory.ids,
-                memory.time.as_millis() as u64,
+                (memory.time.as_millis() as u64).max(1),
                 &names[..],
             ];
             script::PUBLISH_ONCE.command(&keys, &arguments)

@@ -213,13 +213,18 @@ impl Inner {
         reason: Option<&CloseReason>,
     ) -> Result<Option<Ended>, Gone> {
         let keys = self.keys.session(hold.session.key);
-        let (life, node, token) = (hold.session.life.to_be_bytes(), node.to_bytes(), random());
+        let (life, node) = (hold.session.life.to_be_bytes(), node.to_bytes());
+        // The same for the same hold: where an answer was lost, the next one brings what it has.
+        let token = hold.session.life.rotate_left(32).wrapping_add(hold.attachment).to_be_bytes();
         let mut arguments = arguments![&life, hold.attachment, &node, &token, keys.member()].to_vec();
         if let Some(reason) = reason {
             arguments.extend(arguments![u64::from(reason.code()), reason.text()]);
         }
         let mut reply = self.session(&script::LOST, &keys, &arguments).await?;
         held(&mut reply)?;
+        if self.calls.is_given(hold.session) {
+            return Ok(None);
+        }
         self.some_ended(&mut reply, hold.session.key).map_err(Gone::from)
     }
 
@@ -469,7 +474,7 @@ impl Inner {
         let keys = self.keys.session(session.key);
         let (life, node) = (session.life.to_be_bytes(), node.to_bytes());
         let mut reply = self.session(&script::END, &keys, &arguments![&life, &node]).await?;
-        if over(&mut reply).is_err() {
+        if over(&mut reply).is_err() || self.calls.is_given(session) {
             return Ok(None);
         }
         self.some_ended(&mut reply, session.key)

@@ -3,6 +3,7 @@ local member, node, life, origin, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], to
 local r = load(KEYS[1])
 if r and r[LIFE] ~= life then return 'taken' end
 if not r then
+  if redis.call('EXISTS', taken(life)) == 1 then return 'over' end
   local start = now()
   r = {
     'S2', life, OPEN, NOBODY, '', 0, '', 1, node, '',

@@ -2,10 +2,6 @@
 local epoch, writer, ttl, after, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local h, changed = begin(load(), epoch, writer)
 if renew(h, now(), ttl) or changed then save(h) end
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.call('PEXPIRE', KEYS[3], ROSTER_TTL)
-  redis.call('PEXPIRE', KEYS[4], ROSTER_TTL)
-end
 -- Behind all sessions of a user, or behind all that begin as a session of its own does.
 local function behind(member)
   if string.sub(member, 1, 1) == '0' then return '(' .. member .. '\1' end

@@ -3,7 +3,7 @@
 local life, attachment, node, token, member = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local code, text = tonumber(ARGV[6] or 0), ARGV[7]
 local r, key = find(life)
-if not r then return { 'over' } end
+if not r then return { redis.call('EXISTS', taken(life)) == 1 and 'fenced' or 'over' } end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == token then return { 'done', ended(r) } end
 if not is_held(r, attachment) then return { 'fenced' } end
 if r[OPENING] == ANCHORED then

@@ -20,6 +20,8 @@ local CHECK, ANCHOR_CHECK, CLOSING_CHECK, TTL = 20000, 240000, 5000, 600000
 local TENDED, TEND = 'asockhop.tended', 600000
 -- How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
 local MOST_REPEATS, OLD_REQUESTS, DONE_REQUESTS = 32, 3, 4
+-- Milliseconds that of an anchored session whose node was taken for dead it is known that others have ended it.
+local TAKEN_TTL = 86400000
 -- What a frame costs beside its bytes, as limits count it.
 local WEIGHT = 94
 
@@ -39,10 +41,18 @@ local function remind(at, member)
   redis.call('PEXPIRE', deadlines(), 2 * TTL)
 end
 
+local function hex(bytes)
+  return (string.gsub(bytes, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
+end
+
 -- The anchors in this bucket of the sessions in a node's memory: they are looked for when it dies.
 local function anchors(node)
-  local hex = string.gsub(node, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
-  return string.sub(KEYS[1], 1, -33) .. 'anchors:' .. hex
+  return string.sub(KEYS[1], 1, -33) .. 'anchors:' .. hex(node)
+end
+
+-- Says that others have ended an anchored session, to its node, should that wake.
+local function taken(life)
+  return KEYS[1] .. ':taken:' .. hex(life)
 end
 
 -- How a record is packed: its fields in their order, those of any length behind their length.

@@ -85,6 +85,7 @@ if r[OPENING] == UNOPENED and r[PHASE] == OPEN and (r[HOLDER] ~= '' or r[DEADLIN
   return { 'calling', r[LIFE], r[RUNNER], r[TURN] }
 end
 if r[OPENING] == ANCHORED and not is_alive(r[HOLDER]) then
+  redis.call('SET', taken(r[LIFE]), '', 'PX', TAKEN_TTL)
   return { 'ended', end_anchored(r, member, 1002, 'Connection interrupted', node, token) }
 end
 if r[HOLDER] ~= '' then
