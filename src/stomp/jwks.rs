@@ -9,7 +9,9 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
-use rustls::pki_types::ServerName;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -19,6 +21,9 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Jwks {
     source: Source,
+    /// Who vouches for the server of a URL; `None` for whom the system trusts.
+    authorities: Option<RootCertStore>,
+    pause: Duration,
     cached: tokio::sync::Mutex<Cached>,
 }
 
@@ -46,6 +51,9 @@ pub enum InvalidJwks {
     /// It cannot be read.
     #[error("the keys at {0} cannot be read: {1}")]
     Unreadable(String, String),
+    /// There is nobody to trust.
+    #[error("no certificates in PEM format of authorities for a set of keys behind a URL")]
+    Authorities,
     /// There are none in it that are known here.
     #[error("there is no JSON Web Key Set with usable keys at {0}")]
     NoKeys(String),
@@ -53,7 +61,7 @@ pub enum InvalidJwks {
 
 /// How long a set is used before it is read again.
 const FRESH: Duration = Duration::from_secs(300);
-/// How long it is not read again, whatever tokens say.
+/// How long it is not read again, whatever tokens say, unless configured otherwise.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long reading it may take, and bytes that it may have.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,7 +72,7 @@ impl Jwks {
         let keys = parse(&read_file(&path)?, &path.display())?;
         let now = Instant::now();
         let cached = Cached { keys, tried: Some(now), read: Some(now) };
-        Ok(Self { source: Source::File(path), cached: tokio::sync::Mutex::new(cached) })
+        Ok(Self::of(Source::File(path), cached))
     }
 
     pub(super) fn url(url: &str) -> Result<Self, InvalidJwks> {
@@ -73,7 +81,29 @@ impl Jwks {
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
             return Err(invalid());
         }
-        Ok(Self { source: Source::Url(uri), cached: tokio::sync::Mutex::default() })
+        Ok(Self::of(Source::Url(uri), Cached::default()))
+    }
+
+    fn of(source: Source, cached: Cached) -> Self {
+        Self { source, authorities: None, pause: PAUSE, cached: tokio::sync::Mutex::new(cached) }
+    }
+
+    /// Trusts these authorities alone.
+    pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), InvalidJwks> {
+        let mut authorities = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let added = certificate.ok().and_then(|certificate| authorities.add(certificate).ok());
+            added.ok_or(InvalidJwks::Authorities)?;
+        }
+        if authorities.is_empty() || !matches!(self.source, Source::Url(_)) {
+            return Err(InvalidJwks::Authorities);
+        }
+        self.authorities = Some(authorities);
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self, pause: Duration) {
+        self.pause = pause;
     }
 
     /// The keys of a name, or all where a token names none.
@@ -82,7 +112,7 @@ impl Jwks {
         let since = |at: Option<Instant>| at.map(|at| at.elapsed());
         let stale = since(cached.read).is_none_or(|age| age > FRESH);
         let unknown = id.is_some_and(|id| !cached.keys.iter().any(|(known, _)| known.as_deref() == Some(id)));
-        let paused = since(cached.tried).is_some_and(|age| age < PAUSE);
+        let paused = since(cached.tried).is_some_and(|age| age < self.pause);
         if (stale || unknown) && !paused {
             cached.tried = Some(Instant::now());
             match self.read().await {
@@ -108,7 +138,7 @@ impl Jwks {
                 let reading = tokio::task::spawn_blocking(move || read_file(&path)).await;
                 reading.map_err(|error| self.unreadable(&error))??
             }
-            Source::Url(uri) => match tokio::time::timeout(TIMEOUT, fetch(uri)).await {
+            Source::Url(uri) => match tokio::time::timeout(TIMEOUT, fetch(uri, self.authorities.as_ref())).await {
                 Ok(Ok(text)) => text,
                 Ok(Err(error)) => return Err(self.unreadable(&error)),
                 Err(_) => return Err(self.unreadable(&"no answer in time")),
@@ -151,23 +181,27 @@ fn parse(text: &[u8], place: &dyn std::fmt::Display) -> Result<Vec<(Option<Strin
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a GET answers.
-async fn fetch(uri: &Uri) -> Result<Vec<u8>, Failure> {
+async fn fetch(uri: &Uri, authorities: Option<&RootCertStore>) -> Result<Vec<u8>, Failure> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let stream = TcpStream::connect((host, port)).await?;
     if tls {
         let name = ServerName::try_from(host.to_owned())?;
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_client()?));
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_client(authorities)?));
         get(uri, connector.connect(name, stream).await?).await
     } else {
         get(uri, stream).await
     }
 }
 
-fn tls_client() -> Result<rustls::ClientConfig, Failure> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+fn tls_client(authorities: Option<&RootCertStore>) -> Result<rustls::ClientConfig, Failure> {
+    let of_the_system = || {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    };
+    let roots = authorities.cloned().unwrap_or_else(of_the_system);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -197,5 +231,39 @@ async fn get(uri: &Uri, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'st
             // The answer may have come with the connection's end.
             answer.await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(id: &str) -> String {
+        serde_json::json!({ "keys": [{ "kty": "oct", "kid": id, "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA" }] })
+            .to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_is_read_again_for_a_new_key_and_never_twice_within_its_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.json");
+        std::fs::write(&file, set("one")).unwrap();
+        let jwks = Jwks::file(file.clone()).unwrap();
+        let known = async |id| jwks.keys(Some(id)).await.unwrap().len();
+        std::fs::write(&file, set("two")).unwrap();
+        assert_eq!((known("one").await, known("two").await), (1, 0), "within the pause");
+        tokio::time::advance(PAUSE).await;
+        assert_eq!((known("two").await, known("one").await), (1, 0), "rotated");
+        std::fs::write(&file, set("three")).unwrap();
+        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        assert_eq!(known("three").await, 0, "a pause after the last");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(known("three").await, 1);
+        std::fs::write(&file, set("four")).unwrap();
+        tokio::time::advance(FRESH + Duration::from_secs(1)).await;
+        assert_eq!(known("three").await, 0, "a key that is taken out is trusted for so long at most");
+        std::fs::remove_file(&file).unwrap();
+        tokio::time::advance(FRESH + Duration::from_secs(1)).await;
+        assert_eq!(known("four").await, 1, "what is known stays, while it cannot be read again");
     }
 }

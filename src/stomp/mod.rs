@@ -146,6 +146,20 @@ impl Stomp {
         self
     }
 
+    /// Headers of one frame of a client. Default 100. More are an error.
+    #[must_use]
+    pub fn max_headers(mut self, headers: usize) -> Self {
+        self.state.limits.headers = headers;
+        self
+    }
+
+    /// Bytes of the command and headers of a client's frame. Default 16 KiB. More are an error.
+    #[must_use]
+    pub fn header_limit(mut self, bytes: usize) -> Self {
+        self.state.limits.head = bytes;
+        self
+    }
+
     /// Bytes of frames that may wait in a session's open transactions. Default 256 KiB. More are an error.
     #[must_use]
     pub fn transaction_limit(mut self, bytes: usize) -> Self {

@@ -150,6 +150,26 @@ impl Tokens {
         Ok(self)
     }
 
+    /// Trusts the authorities of these certificates, in PEM format, where the key set of [`jwks_url`](Self::jwks_url) is
+    /// read over https, and no others. Default: those that the system trusts. Comes after `jwks_url`.
+    ///
+    /// # Errors
+    /// These are no certificates, or there is no such key set.
+    pub fn jwks_authorities(mut self, pem: &[u8]) -> Result<Self, InvalidKey> {
+        self.jwks.as_mut().ok_or(InvalidJwks::Authorities)?.trust(pem)?;
+        Ok(self)
+    }
+
+    /// How long a key set is not read again, whatever tokens say; longer than a moment, so that tokens with made up keys
+    /// cost nobody much. Default 10 s. Comes after the key set.
+    #[must_use]
+    pub fn jwks_pause(mut self, pause: Duration) -> Self {
+        if let Some(jwks) = &mut self.jwks {
+            jwks.pause(pause);
+        }
+        self
+    }
+
     /// The `iss` that tokens must have. Default: any.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {

@@ -69,6 +69,13 @@ pub(crate) async fn frames_over_the_limit_are_refused(place: Place) {
     let many = (0..200).fold(send("/topic/a", ""), |frame, number| frame.with(format!("{number}"), ""));
     let (_, body) = client.refused(many).await;
     assert!(body.contains("100 headers") || body.contains("1000 bytes"), "{body}");
+    let limited = World::new(place, || Stomp::new().max_headers(3).header_limit(200).service("/ws")).await;
+    let mut client = limited.connected(&[]).await;
+    let (_, body) = client.refused(send("/topic/a", "").with("a", "").with("b", "").with("c", "")).await;
+    assert!(body.contains("3 headers"), "{body}");
+    let mut client = limited.connected(&[]).await;
+    let (_, body) = client.refused(send("/topic/a", "").with("a", "x".repeat(300))).await;
+    assert!(body.contains("200 bytes"), "{body}");
     let mut client = world.connected(&[]).await;
     let (message, _) = client.refused(send("/topic/a", "").with("receipt", "r".repeat(300))).await;
     assert_eq!(message, "invalid header: receipt");

@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use sockhop::stomp::{Stomp, Tokens};
 use sockhop_stomp::{Command, Frame};
@@ -182,16 +185,18 @@ async fn serve(keys: Arc<std::sync::Mutex<String>>, asked: Arc<AtomicUsize>) -> 
     url
 }
 
+/// A set of keys, as JSON.
+fn set(keys: &[(&EncodingKey, Algorithm, &str)]) -> String {
+    let mut all = vec![json!({ "kty": "future", "kid": "unknown kinds are passed over" })];
+    for (key, algorithm, id) in keys {
+        let mut jwk = Jwk::from_encoding_key(key, *algorithm).unwrap();
+        jwk.common.key_id = Some((*id).to_owned());
+        all.push(serde_json::to_value(jwk).unwrap());
+    }
+    json!({ "keys": all }).to_string()
+}
+
 pub(crate) async fn keys_of_a_set_are_found_by_name_and_read_again(place: Place) {
-    let set = |keys: &[(&EncodingKey, Algorithm, &str)]| {
-        let mut all = vec![json!({ "kty": "future", "kid": "unknown kinds are passed over" })];
-        for (key, algorithm, id) in keys {
-            let mut jwk = Jwk::from_encoding_key(key, *algorithm).unwrap();
-            jwk.common.key_id = Some((*id).to_owned());
-            all.push(serde_json::to_value(jwk).unwrap());
-        }
-        json!({ "keys": all }).to_string()
-    };
     let keys = Arc::new(std::sync::Mutex::new(set(&[(&rsa(), Algorithm::RS256, "one")])));
     let asked = Arc::new(AtomicUsize::new(0));
     let url = serve(Arc::clone(&keys), Arc::clone(&asked)).await;
@@ -220,4 +225,83 @@ pub(crate) async fn keys_of_a_set_are_found_by_name_and_read_again(place: Place)
     assert!(Tokens::new().jwks_file(folder.path().join("none")).is_err());
     assert!(Tokens::new().secret(b"short").is_err());
     assert!(Tokens::new().public_key(b"no key").is_err());
+}
+
+/// The same behind https, with a certificate that openssl has made; and the authority of it.
+async fn serve_with_tls(keys: Arc<std::sync::Mutex<String>>) -> (String, Vec<u8>) {
+    let (authority, certificate, key) = certificates();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(&certificate).unwrap()],
+            PrivateKeyDer::from_pem_slice(&key).unwrap(),
+        )
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/keys.json", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Who does not trust the certificate hangs up.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let body = keys.lock().unwrap().clone();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all((head + &body).as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (url, authority)
+}
+
+/// An authority, and a certificate of it for localhost with its key.
+fn certificates() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    for words in [
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out request.pem -subj /CN=keys",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
+    ] {
+        let made =
+            std::process::Command::new("openssl").args(words.split(' ')).current_dir(folder.path()).output();
+        let made = made.expect("openssl, which is in Debian's package openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    let read = |name| std::fs::read(folder.path().join(name)).unwrap();
+    (read("ca.pem"), read("cert.pem"), read("key.pem"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_behind_https_are_those_of_a_server_that_is_vouched_for_and_may_be_rotated() {
+    let keys = Arc::new(std::sync::Mutex::new(set(&[(&rsa(), Algorithm::RS256, "one")])));
+    let (url, authority) = serve_with_tls(Arc::clone(&keys)).await;
+    let trusting = |authority: &[u8]| {
+        let tokens = Tokens::new().jwks_url(&url).unwrap().jwks_authorities(authority).unwrap();
+        Stomp::new().tokens(tokens.jwks_pause(Duration::ZERO)).service("/ws")
+    };
+    let world = World::new(Place::MemorySocket, || trusting(&authority)).await;
+    let one = signed(&named(Algorithm::RS256, "one"), &rsa(), "ann", &json!({}));
+    let two = signed(&named(Algorithm::ES256, "two"), &ec(), "bob", &json!({}));
+    let refused = async |world: &World, token: &str| {
+        let mut client = world.client().await;
+        let connect = Frame::new(Command::Connect).with("accept-version", "1.2").with("passcode", token);
+        client.refused(connect).await.1
+    };
+    world.connected(&[("passcode", &one)]).await;
+    let unknown = refused(&world, &two).await;
+    assert!(unknown.contains("key is not known"), "{unknown}");
+    *keys.lock().unwrap() = set(&[(&ec(), Algorithm::ES256, "two")]);
+    world.connected(&[("passcode", &two)]).await;
+    let gone = refused(&world, &one).await;
+    assert!(gone.contains("key is not known"), "{gone}");
+    let other = certificates().0;
+    let world = World::new(Place::MemorySocket, || trusting(&other)).await;
+    let untrusted = refused(&world, &two).await;
+    assert!(untrusted.contains("cannot be read now"), "{untrusted}");
+    assert!(Tokens::new().jwks_url(&url).unwrap().jwks_authorities(b"no certificates").is_err());
+    assert!(Tokens::new().jwks_authorities(&other).is_err(), "there is nothing to read");
 }

@@ -242,6 +242,38 @@ pub(crate) struct Tuning {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id_header: Option<String>,
 
+    /// Of STOMP: bytes of one frame of a client; a longer one is an ERROR [default: 64KiB]
+    #[arg(long, env = "SOCKHOP_STOMP_FRAME_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stomp_frame_limit: Option<Size>,
+
+    /// Of STOMP: headers of one frame of a client; one more is an ERROR [default: 100]
+    #[arg(long, env = "SOCKHOP_STOMP_MAX_HEADERS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stomp_max_headers: Option<usize>,
+
+    /// Of STOMP: bytes of a frame's headers, command included; more are an ERROR [default: 16KiB]
+    #[arg(long, env = "SOCKHOP_STOMP_HEADER_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stomp_header_limit: Option<Size>,
+
+    /// Of STOMP: bytes of frames that may wait in a session's open transactions; more are an ERROR [default: 256KiB]
+    #[arg(long, env = "SOCKHOP_STOMP_TRANSACTION_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stomp_transaction_limit: Option<Size>,
+
+    /// Of STOMP: subscriptions that a session may have, those that wildcards lead to included; one more is an ERROR
+    /// [default: 200]
+    #[arg(long, env = "SOCKHOP_STOMP_MAX_SUBSCRIPTIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stomp_max_subscriptions: Option<usize>,
+
+    /// Of STOMP: silence after which each side sends a heart-beat, where the client wants that; 0s for none
+    /// [default: 10s]
+    #[arg(long, env = "SOCKHOP_STOMP_HEART_BEAT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stomp_heart_beat: Option<Time>,
+
     /// Of STOMP: file with the secret that signs clients' tokens (HS256, HS384, HS512), at least 32 bytes; with any
     /// of the jwt-… keys, clients need a token [default: none]
     #[arg(long, env = "SOCKHOP_JWT_SECRET", value_name = "FILE")]
@@ -257,6 +289,12 @@ pub(crate) struct Tuning {
     #[arg(long, env = "SOCKHOP_JWT_JWKS", value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jwt_jwks: Option<String>,
+
+    /// Of STOMP: certificates of the authorities that are trusted when the key set is read over https, in PEM format
+    /// [default: those of the system]
+    #[arg(long, env = "SOCKHOP_JWT_JWKS_CA", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt_jwks_ca: Option<PathBuf>,
 
     /// Of STOMP: the `iss` that tokens must have [default: any]
     #[arg(long, env = "SOCKHOP_JWT_ISSUER", value_name = "NAME")]
@@ -326,9 +364,16 @@ impl Tuning {
             websocket: self.websocket.or(base.websocket),
             iframe_client_url: self.iframe_client_url.or(base.iframe_client_url),
             request_id_header: self.request_id_header.or(base.request_id_header),
+            stomp_frame_limit: self.stomp_frame_limit.or(base.stomp_frame_limit),
+            stomp_max_headers: self.stomp_max_headers.or(base.stomp_max_headers),
+            stomp_header_limit: self.stomp_header_limit.or(base.stomp_header_limit),
+            stomp_transaction_limit: self.stomp_transaction_limit.or(base.stomp_transaction_limit),
+            stomp_max_subscriptions: self.stomp_max_subscriptions.or(base.stomp_max_subscriptions),
+            stomp_heart_beat: self.stomp_heart_beat.or(base.stomp_heart_beat),
             jwt_secret: self.jwt_secret.or(base.jwt_secret),
             jwt_key: self.jwt_key.or(base.jwt_key),
             jwt_jwks: self.jwt_jwks.or(base.jwt_jwks),
+            jwt_jwks_ca: self.jwt_jwks_ca.or(base.jwt_jwks_ca),
             jwt_issuer: self.jwt_issuer.or(base.jwt_issuer),
             jwt_audience: self.jwt_audience.or(base.jwt_audience),
             jwt_leeway: self.jwt_leeway.or(base.jwt_leeway),

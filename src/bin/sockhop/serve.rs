@@ -138,7 +138,8 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
             true => Service::builder("/demo/echo", TellingEcho::new(node)),
             false => builder(node, HandlerKind::Echo, "/demo/echo", tuning)?,
         };
-        for service in [echo, builder(node, HandlerKind::Broadcast, "/demo/room", tuning)?] {
+        let room = builder(node, HandlerKind::Broadcast, "/demo/room", tuning)?;
+        for service in [echo, room, crate::stomp::demo("/demo/stomp", tuning)?] {
             services.push(tuning.apply(service).build(node));
         }
     }
@@ -168,7 +169,7 @@ fn builder(node: &Node, handler: HandlerKind, prefix: &str, tuning: &Tuning) -> 
             Service::builder(prefix, Broadcast::new(node, channel))
         }
         HandlerKind::Stomp => {
-            crate::stomp::stomp(tuning).with_context(|| format!("service {prefix}"))?.service(prefix)
+            crate::stomp::service(prefix, tuning).with_context(|| format!("service {prefix}"))?
         }
     })
 }

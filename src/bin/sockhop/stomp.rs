@@ -1,25 +1,82 @@
 //! What the options say about STOMP: users and their rights.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use sockhop::ServiceBuilder;
 use sockhop::stomp::{PresencePattern, Rule, Stomp, Tokens};
 
 use crate::options::Tuning;
-use crate::units::Time;
+use crate::settings::{at_least, time};
+use crate::units::{Size, Time};
 
 /// A STOMP service with these options. Reads the keys that they name.
 pub(crate) fn stomp(tuning: &Tuning) -> anyhow::Result<Stomp> {
     let stomp = Stomp::new().rules(rules(tuning)?).presence(presence(tuning)?);
-    let stomp = stomp.anonymous(tuning.anonymous.unwrap_or(false));
+    let stomp = limited(stomp, tuning).anonymous(tuning.anonymous.unwrap_or(false));
     Ok(match tokens(tuning)? {
         Some(tokens) => stomp.tokens(tokens),
         None => stomp,
     })
 }
 
+/// A service with the limits that are given; the others stay the library's defaults.
+fn limited(mut stomp: Stomp, tuning: &Tuning) -> Stomp {
+    if let Some(Size(bytes)) = tuning.stomp_frame_limit {
+        stomp = stomp.frame_limit(bytes);
+    }
+    if let Some(headers) = tuning.stomp_max_headers {
+        stomp = stomp.max_headers(headers);
+    }
+    if let Some(Size(bytes)) = tuning.stomp_header_limit {
+        stomp = stomp.header_limit(bytes);
+    }
+    if let Some(Size(bytes)) = tuning.stomp_transaction_limit {
+        stomp = stomp.transaction_limit(bytes);
+    }
+    if let Some(Time(silence)) = tuning.stomp_heart_beat {
+        stomp = stomp.heart_beat(silence, silence);
+    }
+    stomp
+}
+
+/// A STOMP service below a prefix.
+pub(crate) fn service(prefix: &str, tuning: &Tuning) -> anyhow::Result<ServiceBuilder> {
+    let service = stomp(tuning)?.service(prefix);
+    Ok(match tuning.stomp_max_subscriptions {
+        Some(most) => service.max_subscriptions(most),
+        None => service,
+    })
+}
+
+/// A STOMP service for the page, with one topic for all.
+pub(crate) fn demo(prefix: &str, tuning: &Tuning) -> anyhow::Result<ServiceBuilder> {
+    let rule = "all /topic/demo anyone".parse()?;
+    Ok(limited(Stomp::new().rules([rule]), tuning).service(prefix))
+}
+
+/// Whether the limits are any.
+fn check_limits(tuning: &Tuning) -> anyhow::Result<()> {
+    let size = |size: Option<Size>| size.map(|Size(bytes)| bytes);
+    for (name, given) in [
+        ("stomp-frame-limit", size(tuning.stomp_frame_limit)),
+        ("stomp-max-headers", tuning.stomp_max_headers),
+        ("stomp-header-limit", size(tuning.stomp_header_limit)),
+        ("stomp-transaction-limit", size(tuning.stomp_transaction_limit)),
+        ("stomp-max-subscriptions", tuning.stomp_max_subscriptions),
+    ] {
+        given.map(|given| at_least(name, given, 1)).transpose()?;
+    }
+    if let Some(beat) = tuning.stomp_heart_beat.filter(|beat| beat.0 != Duration::ZERO) {
+        time("stomp-heart-beat", Some(beat), Duration::ZERO)?;
+    }
+    Ok(())
+}
+
 /// Whether the options fit together.
 pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
+    check_limits(tuning)?;
     rules(tuning)?;
     presence(tuning)?;
     let Tuning { jwt_issuer, jwt_audience, jwt_leeway, jwt_user_claim, jwt_cookie, jwt_query, anonymous, .. } =
@@ -33,6 +90,9 @@ pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
         ("jwt-query", jwt_query.is_some()),
         ("anonymous", *anonymous == Some(true)),
     ];
+    if tuning.jwt_jwks_ca.is_some() && tuning.jwt_jwks.is_none() {
+        bail!("jwt-jwks-ca: there is no jwt-jwks that it is for");
+    }
     if let Some((name, _)) = further.iter().find(|(_, given)| *given && !has_keys(tuning)) {
         bail!(
             "{name}: this is of use only with tokens: say how they are signed, with jwt-secret, jwt-key or jwt-jwks"
@@ -71,6 +131,10 @@ fn tokens(tuning: &Tuning) -> anyhow::Result<Option<Tokens>> {
     if let Some(place) = &tuning.jwt_jwks {
         let is_url = place.contains("://");
         tokens = if is_url { tokens.jwks_url(place) } else { tokens.jwks_file(place) }.context("jwt-jwks")?;
+        if let Some(file) = &tuning.jwt_jwks_ca {
+            let pem = read("jwt-jwks-ca", file)?;
+            tokens = tokens.jwks_authorities(&pem).with_context(|| told("jwt-jwks-ca", file))?;
+        }
     }
     if let Some(issuer) = &tuning.jwt_issuer {
         tokens = tokens.issuer(issuer);
@@ -118,6 +182,14 @@ mod tests {
             (Tuning { jwt_key: Some(short.clone()), ..Tuning::default() }, ["jwt-key", "PEM"]),
             (Tuning { jwt_jwks: Some(text(&short)), ..Tuning::default() }, ["jwt-jwks", "Key Set"]),
             (Tuning { jwt_jwks: Some("ftp://x".to_owned()), ..Tuning::default() }, ["jwt-jwks", "http"]),
+            (
+                Tuning {
+                    jwt_jwks: Some("https://x".to_owned()),
+                    jwt_jwks_ca: Some(short.clone()),
+                    ..Tuning::default()
+                },
+                ["jwt-jwks-ca", "PEM"],
+            ),
         ] {
             let message = format!("{:#}", stomp(&tuning).unwrap_err());
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
