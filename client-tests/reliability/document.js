@@ -1,5 +1,8 @@
 // The results of all trials as docs/reliability.md.
 
+import { stompPart } from './stomp-document.js';
+import { capital, endsText, table } from './table.js';
+
 const COLUMNS = [
   'transport',
   'clients',
@@ -18,8 +21,9 @@ const COLUMNS = [
  * @param {object} results.setting what was done, in numbers
  * @param {{event: object, rows: object[], outcomes: object}[]} results.events trials of what happens to nodes
  * @param {{event: object, rows: object[], outcomes: object, unready: number}[]} results.faults trials of Redis
+ * @param {{event: object, rows: object[], accepted: number}[]} results.stomp trials of STOMP
  */
-export function documentOf({ setting, events, faults }) {
+export function documentOf({ setting, events, faults, stomp }) {
   return `# What clients get when nodes and Redis fail
 
 Every message accounted for, as stock clients saw it. This page is written by \`npm run reliability\` in \`client-tests\`,
@@ -70,7 +74,8 @@ ${table(
 
 After \`FLUSHALL\` the sessions are gone as well. Who polls or sends is answered like one whom nobody knows, which stock
 clients report as 1006; who waits is told of the gap. Of their ends the service may not be told.
-`;
+
+${stompPart({ setting, stomp })}`;
 }
 
 function eventSection({ event, rows, outcomes }) {
@@ -118,15 +123,3 @@ function faultRow({ event, rows, outcomes, unready }) {
     rows[0].promised,
   ];
 }
-
-function endsText(ends) {
-  const all = Object.entries(ends).map(([code, count]) => `${count} with ${code}`);
-  return all.length > 0 ? all.join(', ') : '0';
-}
-
-function table(head, rows) {
-  const line = (cells) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
-}
-
-const capital = (text) => text[0].toUpperCase() + text.slice(1);

@@ -1,10 +1,12 @@
 // Runs all trials and writes docs/reliability.md; fails where an observation breaks a promise.
 //
 //   npm run reliability -- [--seconds N] [--clients N] [--pages N] [--fault-seconds N] [--only EVENT] [--dry]
+//   npm run reliability -- --stomp [--stomp-clients N] [--seconds N] [--only EVENT] [--dry]
 //
-// Numbers are of each event, and of each transport in Node and in Chromium; --dry prints what would be written.
+// Numbers are of each event, and of each transport in Node and in Chromium; --dry prints what would be written, and --stomp
+// tries STOMP alone, and writes its part of the document anew.
 
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import prettier from 'prettier';
 import { startChromium } from '../harness/chromium-place.js';
@@ -16,6 +18,8 @@ import { calm, drains, kills, stops } from './events.js';
 import { inChromium, inNode, nodeTransports, pageTransports } from './places.js';
 import { watchReadiness } from './readiness.js';
 import { disconnect, flush, freeze, restart, unsubscribe } from './redis-events.js';
+import { tryStomp } from './stomp.js';
+import { stompPart, withStompPart } from './stomp-document.js';
 import { tryEvent } from './trial.js';
 
 const DOCUMENT = new URL('../../docs/reliability.md', import.meta.url);
@@ -30,6 +34,8 @@ const { values: options } = parseArgs({
     pages: { type: 'string', default: '4' },
     'fault-seconds': { type: 'string', default: '30' },
     only: { type: 'string' },
+    stomp: { type: 'boolean', default: false },
+    'stomp-clients': { type: 'string', default: '5' },
     dry: { type: 'boolean', default: false },
   },
 });
@@ -44,12 +50,14 @@ const setting = {
   faultLease: 15,
   sendMs: 5_000,
   publishMs: 2_000,
+  stompClients: Number(options['stomp-clients']),
+  stompMs: 500,
 };
 const breaches = [];
 const isWanted = ({ name }) => !options.only || options.only === name;
 
-const results = { setting, events: await tryNodes(), faults: await tryRedis() };
-const text = await prettier.format(documentOf(results), { parser: 'markdown', printWidth: 120 });
+const pretty = (text) => prettier.format(text, { parser: 'markdown', printWidth: 120 });
+const text = options.stomp ? await stompAlone() : await everything();
 if (breaches.length > 0) {
   console.log(text);
   console.error(`Promises were broken:\n${breaches.join('\n')}`);
@@ -58,6 +66,26 @@ if (breaches.length > 0) {
   console.log(text);
 } else {
   await writeFile(DOCUMENT, text);
+}
+
+async function everything() {
+  const results = { setting, events: await tryNodes(), faults: await tryRedis(), stomp: await tryAllStomp() };
+  return pretty(documentOf(results));
+}
+
+/** The document as it is, with new figures of STOMP. */
+async function stompAlone() {
+  const part = await pretty(stompPart({ setting, stomp: await tryAllStomp() }));
+  return options.dry || options.only ? part : withStompPart(await readFile(DOCUMENT, 'utf8'), part);
+}
+
+async function tryAllStomp() {
+  const trials = await tryStomp(setting, isWanted);
+  for (const { event, breaches: found, output } of trials) {
+    if (found.length > 0)
+      breaches.push(...found.slice(0, MOST).map((breach) => `STOMP, ${event.name}: ${breach}`), output);
+  }
+  return trials;
 }
 
 async function tryNodes() {
