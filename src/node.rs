@@ -19,6 +19,7 @@ use crate::registry::{Kind, Registry};
 use crate::retention::{ChannelPattern, Retentions};
 use crate::service::ServiceState;
 use crate::session;
+use crate::stomp::Queues;
 use crate::store::{
     Due, Ended, Entry, Epoch, Gone, Hold, Holder, IdMemory, Inbox, MemoryStore, Once, Opening, Own, Position,
     Publish, PublishError, PublishOnce, Published, Retention, Signal, Store, StoreError, Tended,
@@ -45,6 +46,8 @@ pub(crate) struct NodeInner {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) max_sessions: usize,
+    /// Who gets what is sent to queues.
+    pub(crate) queues: Queues,
     retentions: Retentions,
     id_memory: IdMemory,
     pub(crate) catalogue: Catalogue,
@@ -69,6 +72,7 @@ pub(crate) struct NodeInner {
 pub struct NodeBuilder {
     store: Option<Arc<dyn Store>>,
     max_sessions: usize,
+    queues: Queues,
     max_topics: usize,
     retentions: Retentions,
     id_memory: IdMemory,
@@ -95,6 +99,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn max_topics(mut self, topics: usize) -> Self {
         self.max_topics = topics;
+        self
+    }
+
+    /// Who gets what is sent to a destination of STOMP below `/queue/`. Default [`Queues::Shared`]: one of its
+    /// subscribers. Nodes that share a store have to agree.
+    #[must_use]
+    pub fn queues(mut self, queues: Queues) -> Self {
+        self.queues = queues;
         self
     }
 
@@ -144,6 +156,7 @@ impl NodeBuilder {
             registry: Registry::default(),
             metrics: Metrics::new(),
             max_sessions: self.max_sessions,
+            queues: self.queues,
             least_retention: self.retentions.least(),
             catalogue: Catalogue::new(self.max_topics, self.retentions.longest()),
             retentions: self.retentions,
@@ -186,6 +199,7 @@ impl Node {
         NodeBuilder {
             store: None,
             max_sessions: 1_000_000,
+            queues: Queues::default(),
             max_topics: 10_000,
             retentions: Retentions::default(),
             id_memory: IdMemory::default(),
@@ -310,6 +324,19 @@ impl Node {
         }
         inner.metrics.published.increment(outcomes.iter().filter(fresh).count() as u64);
         Ok(outcomes)
+    }
+
+    /// Puts messages into a queue, all or none. Resolves when the store has accepted them.
+    pub(crate) async fn enqueue_all(
+        &self,
+        queue: &ChannelName,
+        messages: &[Message],
+    ) -> Result<Published, PublishError> {
+        let retention = self.inner.retentions.of(queue);
+        let publish = Publish { channel: queue, messages, retention, batch: None };
+        let published = self.inner.store.enqueue(publish).await?;
+        self.inner.metrics.published.increment(published.count);
+        Ok(published)
     }
 
     /// Ends the node: no session is opened any more, HTTP receivers get what waits for them and end properly,

@@ -18,7 +18,7 @@ use crate::id::{RequestId, SessionKey};
 use crate::node::{Node, NodeInner};
 use crate::registry::Kind;
 use crate::request::{DEFAULT_HEADERS, RequestInfo};
-use crate::session::{self, AnySocket, Held, KeptSocket, LocalSocket, Malformed, Named, Presence, Wanted};
+use crate::session::{self, AnySocket, Held, KeptSocket, LocalSocket, Malformed, Named, Presence, Track, Wanted};
 use crate::store::{Begin, First, Origin, SessionRef};
 
 /// A SockJS service, ready to be mounted. Cloning is cheap.
@@ -55,6 +55,8 @@ pub(crate) struct ServiceState {
     pub(crate) handler: Arc<dyn AnyHandler>,
     /// How entries of tagged feeds are rendered.
     pub(crate) render: Option<Arc<dyn Render>>,
+    /// Who wants to know how far clients have come.
+    pub(crate) track: Option<Arc<dyn Track>>,
     pub(crate) unread_limit: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) max_messages_per_second: Option<u32>,
@@ -79,6 +81,7 @@ pub struct ServiceBuilder {
     prefix: String,
     handler: Arc<dyn AnyHandler>,
     render: Option<Arc<dyn Render>>,
+    track: Option<Arc<dyn Track>>,
     transports: Options,
     unread_limit: usize,
     max_subscriptions: usize,
@@ -192,6 +195,7 @@ impl ServiceBuilder {
             prefix,
             handler,
             render,
+            track: None,
             transports: Options::default(),
             unread_limit: 1024 * 1024,
             max_subscriptions: 1000,
@@ -201,6 +205,12 @@ impl ServiceBuilder {
             kept_headers: DEFAULT_HEADERS.to_vec(),
             kept_cookie: None,
         }
+    }
+
+    /// Tells a part of the service how far clients have come in some of their feeds.
+    pub(crate) fn track(mut self, track: Arc<dyn Track>) -> Self {
+        self.track = Some(track);
+        self
     }
 
     /// A cookie that is kept of the request that opens a session, among its headers.
@@ -362,6 +372,7 @@ impl ServiceBuilder {
             name: prefix.as_str().into(),
             handler: self.handler,
             render: self.render,
+            track: self.track,
             unread_limit: self.unread_limit,
             max_subscriptions: self.max_subscriptions,
             max_messages_per_second: self.max_messages_per_second,

@@ -20,7 +20,7 @@ use crate::store::{Begin, Begun, Ended, Opening, Origin, SessionRef, StoreError,
 /// Runs the first handler call of a session in the store.
 pub(crate) async fn on_open(node: Arc<NodeInner>, service: Arc<ServiceState>, opening: Opening) {
     let Opening { session, origin, attributes, turn } = opening;
-    let place = Place::Store(Outbox::collecting());
+    let place = Place::Store(Outbox::collecting(None));
     let session = Session::new(node, service, origin, session, place, attributes);
     run(&session, Call::Open).await;
     if let Err(error) = finish(&session, turn).await {
@@ -47,7 +47,8 @@ async fn begin_and_run(
 ) -> MessageIn {
     let handed = match node.store.begin(begin).await {
         Ok(Begun::Run { session, origin, attributes, turn, opening }) => {
-            let running = Running { session, origin, attributes, turn, opening };
+            let attempt = begin.attempt;
+            let running = Running { session, origin, attributes, turn, opening, attempt };
             on_messages(node, service, running, messages).await
         }
         Ok(Begun::Done | Begun::Closed) => Ok(()),
@@ -76,6 +77,7 @@ struct Running {
     attributes: BTreeMap<String, String>,
     turn: Turn,
     opening: bool,
+    attempt: Option<u64>,
 }
 
 /// Runs the handler for messages to a session in the store.
@@ -88,8 +90,8 @@ async fn on_messages(
     running: Running,
     messages: Texts,
 ) -> Result<(), StoreError> {
-    let Running { session, origin, attributes, turn, opening } = running;
-    let place = Place::Store(Outbox::collecting());
+    let Running { session, origin, attributes, turn, opening, attempt } = running;
+    let place = Place::Store(Outbox::collecting(attempt));
     let session = Session::new(node, service, origin, session, place, attributes);
     if opening {
         run(&session, Call::Open).await;

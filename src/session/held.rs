@@ -12,13 +12,16 @@ use super::again::Batch;
 use super::clock::{Clock, Due, beat};
 use super::lead::KeptLeader;
 use super::reader::{Missed, RETRY, Reader};
+use super::track::Receipt;
 use super::unconfirmed::Unconfirmed;
 use crate::hub::{Hub, Mailbox, NewFollower};
 use crate::id::SessionKey;
 use crate::node::NodeInner;
 use crate::registry::Kind;
 use crate::service::ServiceState;
-use crate::store::{Again, Attempt, Gone, Hold, Own, Pending, Replay, Sent, StoreError, Subscription, size_of};
+use crate::store::{
+    Again, Attempt, Feed, Gone, Hold, Own, Pending, Position, Replay, Sent, StoreError, Subscription, size_of,
+};
 
 /// A receiver's place in the registry, from before its attach until the store knows that it is gone.
 pub(crate) struct Presence {
@@ -65,7 +68,11 @@ pub(crate) struct Held {
     /// All that this receiver brings: what an earlier one of the same request has handed out.
     again: Option<Batch>,
     /// What was handed out and is not known to have arrived, of a session that can be resumed.
-    pub(super) unconfirmed: Option<Unconfirmed>,
+    unconfirmed: Option<Unconfirmed>,
+    /// What of that the service tracks, of any session.
+    tracked: Option<Box<Unconfirmed>>,
+    /// Of a session that can be resumed: which attempt of its client this is.
+    attempt: Option<u64>,
     /// Frames of the session's own that were not.
     own: VecDeque<Message>,
     closed: Option<CloseReason>,
@@ -108,6 +115,11 @@ impl Held {
         let mut receiver = Self::at(presence, service, hold, handed, pending.replay);
         receiver.unconfirmed =
             attempt.map(|_| Unconfirmed::new(&node.least_retention, receiver.service.unread_limit));
+        receiver.attempt = attempt.map(|attempt| attempt.number);
+        // What an earlier attempt had confirmed was told when it was.
+        if pending.replay != Replay::Open {
+            receiver.tell_received(pending.subscriptions.iter().map(|known| (&known.feed, known.cursor)));
+        }
         if let Some(again) = pending.again {
             receiver.repeat(&node, &pending, again).await;
             return receiver;
@@ -130,7 +142,7 @@ impl Held {
 
     fn at(presence: Presence, service: Arc<ServiceState>, hold: Hold, handed: Own, replay: Replay) -> Self {
         let (node, mailbox) = (Arc::clone(&presence.node), Arc::clone(&presence.mailbox));
-        let reader = Reader::new(node, mailbox, service.render.clone());
+        let reader = Reader::new(node, mailbox, &service);
         Self {
             hold,
             service,
@@ -141,6 +153,8 @@ impl Held {
             replay,
             again: None,
             unconfirmed: None,
+            tracked: None,
+            attempt: None,
             own: VecDeque::new(),
             closed: None,
             read_after_close: false,
@@ -164,6 +178,34 @@ impl Held {
                 None
             }
         };
+    }
+
+    /// Tells the service what the client is known to have of the feeds that it tracks.
+    pub(super) fn tell_received<'a>(&self, channels: impl Iterator<Item = (&'a Feed, Position)>) {
+        let (Some(track), Some(node)) = (&self.service.track, self.node()) else { return };
+        for (feed, at) in channels {
+            if feed.tag.as_ref().is_some_and(|tag| track.window(tag).is_some()) {
+                track.received(node, Receipt { feed, at, attempt: self.attempt });
+            }
+        }
+    }
+
+    /// Ready when the client should be asked whether it has what was handed out.
+    pub(super) fn poll_unconfirmed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let all = [self.unconfirmed.as_mut(), self.tracked.as_deref_mut()];
+        let is_due = |due: bool, unconfirmed: &mut Unconfirmed| due | unconfirmed.poll_due(cx).is_ready();
+        if all.into_iter().flatten().fold(false, is_due) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether the client was asked about all that was handed out.
+    pub(super) fn is_asked(&self) -> bool {
+        let all = [self.unconfirmed.as_ref(), self.tracked.as_deref()];
+        all.into_iter().flatten().all(Unconfirmed::is_empty)
+    }
+
+    /// The client is asked.
+    pub(super) fn ask(&mut self) {
+        self.unconfirmed.iter_mut().chain(self.tracked.as_deref_mut()).for_each(Unconfirmed::clear);
     }
 
     fn node(&self) -> Option<&Arc<NodeInner>> {
@@ -313,6 +355,9 @@ impl Held {
                     continue;
                 }
             }
+            if let Some(tracked) = self.reader.take_tracked() {
+                self.tracked.get_or_insert_with(|| Box::new(Unconfirmed::tracked())).add_tracked(tracked);
+            }
             if !messages.is_empty() {
                 self.clock.spoke();
                 if let Some(unconfirmed) = &mut self.unconfirmed {
@@ -413,7 +458,7 @@ const BATCH: usize = 64 * 1024;
 impl Receiver for Held {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         // The client's next receiver confirms what this one has brought.
-        if self.unconfirmed.as_mut().is_some_and(|unconfirmed| unconfirmed.poll_due(cx).is_ready()) {
+        if self.poll_unconfirmed(cx).is_ready() {
             return Poll::Ready(Next::End);
         }
         self.poll(cx, Room::Free, BATCH)

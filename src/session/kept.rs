@@ -45,7 +45,7 @@ struct Receipts {
     waiting: VecDeque<(u64, Sent)>,
     /// The newest pong, to be written down.
     arrived: Option<Sent>,
-    writing: Option<BoxFuture<'static, Result<(), Gone>>>,
+    writing: Option<(Sent, BoxFuture<'static, Result<(), Gone>>)>,
     /// The last could not be written down: the next heartbeat asks again.
     failed: bool,
 }
@@ -109,8 +109,7 @@ impl Socket for KeptSocket {
 
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<u64> {
         let Phase::Held(_, _, held) = &mut self.phase else { return Poll::Pending };
-        let unconfirmed = &mut held.unconfirmed;
-        if !unconfirmed.as_mut().is_some_and(|unconfirmed| unconfirmed.poll_due(cx).is_ready()) {
+        if held.poll_unconfirmed(cx).is_pending() {
             return Poll::Pending;
         }
         // What is unread is no longer what was handed out.
@@ -120,8 +119,7 @@ impl Socket for KeptSocket {
 
     fn beat(&mut self) -> Option<u64> {
         let Phase::Held(_, _, held) = &mut self.phase else { return None };
-        let nothing_new = held.unconfirmed.as_ref().is_none_or(|unconfirmed| unconfirmed.is_empty());
-        if nothing_new && !self.receipts.failed { None } else { self.receipts.ask(held) }
+        if held.is_asked() && !self.receipts.failed { None } else { self.receipts.ask(held) }
     }
 
     fn pong(&mut self, number: u64) {
@@ -177,9 +175,7 @@ impl Receipts {
         if self.waiting.len() == MOST_WAITING {
             return None;
         }
-        if let Some(unconfirmed) = &mut held.unconfirmed {
-            unconfirmed.clear();
-        }
+        held.ask();
         self.failed = false;
         self.pings += 1;
         self.waiting.push_back((self.pings, held.sent()));
@@ -200,10 +196,14 @@ impl Receipts {
             if self.writing.is_none() {
                 let Some(arrived) = self.arrived.take() else { return Ok(()) };
                 let (store, hold) = (Arc::clone(&node.store), held.hold());
-                self.writing = Some(Box::pin(async move { store.commit(hold, arrived).await }));
+                let received = arrived.clone();
+                self.writing = Some((received, Box::pin(async move { store.commit(hold, arrived).await })));
             }
-            let Some(writing) = &mut self.writing else { return Ok(()) };
+            let Some((received, writing)) = &mut self.writing else { return Ok(()) };
             let Poll::Ready(written) = writing.as_mut().poll(cx) else { return Ok(()) };
+            if written.is_ok() {
+                held.tell_received(received.channels.iter().map(|(feed, _, at)| (feed, *at)));
+            }
             self.writing = None;
             if let Err(error) = written {
                 if let Gone::Store(error) = &error {

@@ -13,6 +13,7 @@ mod named;
 mod outbox;
 mod reader;
 mod socket;
+mod track;
 mod unconfirmed;
 
 use std::any::Any;
@@ -31,6 +32,7 @@ pub(crate) use held::{Held, Presence};
 pub(crate) use kept::KeptSocket;
 pub(crate) use named::{Malformed, Named};
 pub(crate) use socket::LocalSocket;
+pub(crate) use track::{Receipt, Track};
 
 use self::calls::closed;
 use self::outbox::Outbox;
@@ -289,17 +291,15 @@ impl Session {
     /// # Errors
     /// The store cannot be reached.
     pub async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {
-        self.unsubscribe_from(&channel.into()).await
+        self.unsubscribe_from(&channel.into()).await.map(drop)
     }
 
-    pub(crate) async fn unsubscribe_from(&self, feed: &Feed) -> Result<(), StoreError> {
+    /// Ends a subscription; up to where the client was handed what it brought, where that is known here.
+    pub(crate) async fn unsubscribe_from(&self, feed: &Feed) -> Result<Option<Position>, StoreError> {
         match &self.0.place {
-            Place::Here(local) => {
-                local.unsubscribe(feed);
-                Ok(())
-            }
+            Place::Here(local) => Ok(local.unsubscribe(feed)),
             Place::Store(_) => match self.0.node.store.unsubscribe(self.0.session, feed).await {
-                Ok(()) | Err(Gone::Over | Gone::Fenced) => Ok(()),
+                Ok(()) | Err(Gone::Over | Gone::Fenced) => Ok(None),
                 Err(Gone::Store(error)) => Err(error),
             },
         }
@@ -426,6 +426,14 @@ impl Session {
     /// Whether its client may come back to it after its connection was lost.
     pub(crate) fn can_resume(&self) -> bool {
         self.0.service.resume.is_some()
+    }
+
+    /// Of a session that can be resumed: which attempt of its client the call is for.
+    pub(crate) fn attempt(&self) -> Option<u64> {
+        match &self.0.place {
+            Place::Store(outbox) => outbox.attempt,
+            Place::Here(_) => None,
+        }
     }
 
     /// Whether the session lives in this process's memory alone.

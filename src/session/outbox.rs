@@ -13,6 +13,8 @@ use crate::store::{Kept, size_of};
 #[derive(Default)]
 pub(super) struct Outbox {
     state: Mutex<State>,
+    /// Of a session that can be resumed: which attempt of its client has sent what is handled.
+    pub(super) attempt: Option<u64>,
     /// Held while frames are written down: they must not overtake each other.
     flushing: tokio::sync::Mutex<()>,
 }
@@ -34,8 +36,8 @@ const MOST: usize = 64 * 1024;
 
 impl Outbox {
     /// The outbox of a handler call.
-    pub(super) fn collecting() -> Self {
-        let outbox = Self::default();
+    pub(super) fn collecting(attempt: Option<u64>) -> Self {
+        let outbox = Self { attempt, ..Self::default() };
         outbox.lock().collecting = true;
         outbox
     }

@@ -8,8 +8,10 @@ use futures_util::future::BoxFuture;
 use sockhop_transports::{Message, Messages};
 
 use super::lead::{Leader, Stem};
+use super::track::{Track, Tracked};
 use crate::hub::{Ahead, Follow, Mailbox, Render, Rendering};
 use crate::node::NodeInner;
+use crate::service::ServiceState;
 use crate::store::{Position, Slice, size_of};
 
 /// The cursors of a receiver, driven.
@@ -18,6 +20,10 @@ pub(super) struct Reader {
     pub(super) mailbox: Arc<Mailbox>,
     /// How entries of tagged feeds are rendered.
     render: Option<Arc<dyn Render>>,
+    /// Who wants to know what clients have.
+    track: Option<Arc<dyn Track>>,
+    /// What of that was handed out since it was last asked for.
+    tracked: Option<Tracked>,
     /// What has to be done before there is more to hand out.
     work: Option<BoxFuture<'static, Done>>,
 }
@@ -40,8 +46,23 @@ pub(super) struct Missed;
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 impl Reader {
-    pub(super) fn new(node: Arc<NodeInner>, mailbox: Arc<Mailbox>, render: Option<Arc<dyn Render>>) -> Self {
-        Self { node, mailbox, render, work: None }
+    pub(super) fn new(node: Arc<NodeInner>, mailbox: Arc<Mailbox>, service: &ServiceState) -> Self {
+        let (render, track) = (service.render.clone(), service.track.clone());
+        Self { node, mailbox, render, track, tracked: None, work: None }
+    }
+
+    /// Takes note of what was handed out of feeds that the service tracks.
+    pub(super) fn take_tracked(&mut self) -> Option<Tracked> {
+        self.tracked.take()
+    }
+
+    fn handed(&mut self, tag: Option<&Arc<str>>, entries: usize) {
+        let window = tag.and_then(|tag| self.track.as_ref()?.window(tag));
+        if let Some(window) = window.filter(|_| entries > 0) {
+            let tracked = self.tracked.get_or_insert(Tracked { entries: 0, window });
+            tracked.entries += entries;
+            tracked.window = tracked.window.min(window);
+        }
     }
 
     /// Whether the store was asked, and has not answered.
@@ -83,7 +104,10 @@ impl Reader {
                 Ahead::Messages { last, all } => {
                     if !self.mailbox.advance(slot, follow.generation, last) {
                         messages.truncate(before);
-                    } else if !all {
+                        continue;
+                    }
+                    self.handed(follow.tag.as_ref(), messages.len() - before);
+                    if !all {
                         self.mailbox.again(slot);
                         return Ok(());
                     }
@@ -149,6 +173,7 @@ impl Reader {
         if self.leads(&follow) {
             self.lead(slot, follow, last, slice.entries.iter().map(|entry| &entry.message), leader);
         } else if self.mailbox.advance(slot, follow.generation, last) {
+            self.handed(follow.tag.as_ref(), slice.entries.len());
             match self.rendering(&follow) {
                 None => messages.extend(slice.entries.into_iter().map(|entry| entry.message)),
                 Some(Rendering { render, tag }) => messages.extend(slice.entries.iter().filter_map(|entry| {

@@ -14,6 +14,7 @@ use super::anchor::{Anchoring, Runs, Watch};
 use super::clock::{Clock, Due, beat};
 use super::lead::{LocalLeader, Stem};
 use super::reader::{Missed, Reader};
+use super::track::Receipt;
 use super::{Place, SendError, Session, closed};
 use crate::handler::Call;
 use crate::hub::{Drawn, Follow, Hub, Mailbox, NewFollower, Refused};
@@ -132,10 +133,11 @@ impl Local {
         }
     }
 
-    pub(super) fn unsubscribe(&self, feed: &Feed) {
-        if let Some(follow) = self.mailbox.remove(feed) {
-            follow.end();
-        }
+    /// Ends a follow; how far it was handed out.
+    pub(super) fn unsubscribe(&self, feed: &Feed) -> Option<Position> {
+        let follow = self.mailbox.remove(feed)?;
+        follow.end();
+        Some(follow.cursor)
     }
 
     fn terms(&self) -> MutexGuard<'_, Option<Box<LocalTerms>>> {
@@ -163,6 +165,8 @@ impl Local {
 pub(crate) struct LocalSocket {
     session: Session,
     reader: Reader,
+    /// Something was handed out that the service tracks, and it was not told yet.
+    tracked: bool,
     clock: Clock,
     watch: Watch,
     /// The socket's place in the registry.
@@ -202,10 +206,18 @@ impl LocalSocket {
             anchoring: OnceLock::new(),
             counted: AtomicBool::new(true),
         };
-        let reader = Reader::new(Arc::clone(&node), mailbox, service.render.clone());
+        let reader = Reader::new(Arc::clone(&node), mailbox, &service);
         let place = Place::Here(local);
         let session = Session::new(node, service, Arc::new(origin), session, place, BTreeMap::new());
-        Self { session, reader, clock: Clock::default(), watch: Watch::default(), present, life: Life::Opening }
+        Self {
+            session,
+            reader,
+            tracked: false,
+            clock: Clock::default(),
+            watch: Watch::default(),
+            present,
+            life: Life::Opening,
+        }
     }
 
     fn local(&self) -> &Local {
@@ -222,6 +234,18 @@ impl LocalSocket {
         match &session.place {
             Place::Here(local) => self.watch.poll(cx, local, &session.node, session.session),
             Place::Store(_) => Ok(()),
+        }
+    }
+
+    /// Tells the service what has gone out of the feeds that it tracks.
+    fn tell_tracked(&mut self) {
+        let super::Inner { service, node, .. } = &*self.session.0;
+        let Some(track) = service.track.as_ref().filter(|_| std::mem::take(&mut self.tracked)) else { return };
+        for follow in self.reader.mailbox.follows() {
+            if follow.tag.as_ref().is_some_and(|tag| track.window(tag).is_some()) {
+                let feed = follow.feed();
+                track.received(node, Receipt { feed: &feed, at: follow.cursor, attempt: None });
+            }
         }
     }
 
@@ -250,6 +274,8 @@ impl Socket for LocalSocket {
         if self.poll_watch(cx) == Err(Fenced) {
             return Poll::Ready(Next::Fenced);
         }
+        // What was handed out before is in the connection's buffer by now.
+        self.tell_tracked();
         let mut messages = Messages::new();
         let into = (room == Room::Free).then_some(&mut messages);
         let mut read = Ok(());
@@ -261,6 +287,7 @@ impl Socket for LocalSocket {
             _ if room == Room::Blocked => {}
             _ => read = self.reader.poll(cx, BATCH, &mut messages, &LocalLeader(&self.session)),
         }
+        self.tracked |= self.reader.take_tracked().is_some();
         if !messages.is_empty() {
             self.clock.spoke();
             return Poll::Ready(Next::Frame(Frame::Messages(messages)));
@@ -288,6 +315,7 @@ impl Socket for LocalSocket {
 
     async fn ended(mut self, end: SocketEnd) {
         self.life = Life::Ended;
+        self.tell_tracked();
         let reason = end.reason();
         // Closed before, for its own reason, unless the connection came to its end first.
         self.local().mailbox.close(reason.clone());

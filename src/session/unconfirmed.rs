@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
+use super::track::Tracked;
 use crate::store::Retention;
 
 /// What was handed out since the client was last asked whether it has all. As long as that is not known, it must stay
@@ -20,6 +21,8 @@ pub(super) struct Unconfirmed {
     most_time: Duration,
 }
 
+/// Time after which it is asked for what its service tracks.
+const TRACKED_TIME: Duration = Duration::from_secs(3);
 /// Bytes after which the client is asked.
 const BYTES: usize = 64 * 1024;
 /// Time after which it is: what a stream has brought since comes again when its connection is lost.
@@ -35,6 +38,23 @@ impl Unconfirmed {
             most_bytes: BYTES.min(retention.bytes / 4).min(unread_limit / 2).max(1),
             most_time: TIME.min(retention.age / 4),
         }
+    }
+
+    /// Of what its service tracks: half of a window may have gone out.
+    pub(super) fn tracked() -> Self {
+        Self {
+            entries: 0,
+            bytes: 0,
+            timer: None,
+            most_entries: usize::MAX,
+            most_bytes: usize::MAX,
+            most_time: TRACKED_TIME,
+        }
+    }
+
+    pub(super) fn add_tracked(&mut self, tracked: Tracked) {
+        self.most_entries = self.most_entries.min((tracked.window / 2).max(1));
+        self.add(tracked.entries, 0);
     }
 
     pub(super) fn add(&mut self, entries: usize, bytes: usize) {
@@ -74,6 +94,20 @@ mod tests {
 
     fn is_due(unconfirmed: &mut Unconfirmed) -> bool {
         unconfirmed.poll_due(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_a_window_or_a_few_seconds_make_it_due() {
+        let mut tracked = Unconfirmed::tracked();
+        tracked.add_tracked(Tracked { entries: 4, window: 10 });
+        assert!(!is_due(&mut tracked));
+        tracked.add_tracked(Tracked { entries: 1, window: 20 });
+        assert!(is_due(&mut tracked));
+        tracked.clear();
+        tracked.add_tracked(Tracked { entries: 1, window: 10 });
+        assert!(!is_due(&mut tracked));
+        tokio::time::advance(TRACKED_TIME).await;
+        assert!(is_due(&mut tracked));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use sockhop_stomp::Headers;
 
 use super::destination::{Target, user_channel, user_destination};
 use super::entry;
+use super::queues::Queues;
 use super::refusal::Refusal;
 use crate::store::{Once, PublishError, Published, Store};
 use crate::{ChannelName, Message, MessageId, Node};
@@ -84,6 +85,9 @@ pub enum BrokerError {
     /// There is no such destination.
     #[error("no destination to send to: {0}")]
     Destination(String),
+    /// A queue remembers no ids: nothing can be sent to it once.
+    #[error("{0} is a queue, which remembers no ids")]
+    NoIds(String),
     /// It was not, or perhaps not, accepted.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -102,7 +106,7 @@ impl Broker {
         Self { node: node.clone() }
     }
 
-    /// Sends to a destination below `/topic/`, or to a user's: `/user/NAME/queue/…`, `/user/NAME/topic/…`. Resolves when
+    /// Sends to a destination below `/topic/` or `/queue/`, or to a user's: `/user/NAME/queue/…`, `/user/NAME/topic/…`. Resolves when
     /// the store has accepted the message.
     ///
     /// # Errors
@@ -112,9 +116,7 @@ impl Broker {
         destination: &str,
         message: impl Into<StompMessage>,
     ) -> Result<Published, BrokerError> {
-        let channel = channel(destination)?;
-        let message = message.into();
-        Ok(self.node.publish(&channel, entry::encode(&message.headers, &message.body, None)).await?)
+        self.send_all(destination, [message.into()]).await
     }
 
     /// Sends a message once, however often it is asked to under the same id: whoever does not know what became of it may
@@ -122,14 +124,14 @@ impl Broker {
     /// [`NodeBuilder::id_memory`](crate::NodeBuilder::id_memory) says.
     ///
     /// # Errors
-    /// See [`BrokerError`]. Where the outcome is unknown, the same may be sent again.
+    /// See [`BrokerError`]. Where the outcome is unknown, the same may be sent again. Queues remember no ids.
     pub async fn send_once(
         &self,
         destination: &str,
         id: impl Into<MessageId>,
         message: impl Into<StompMessage>,
     ) -> Result<Once, BrokerError> {
-        let channel = channel(destination)?;
+        let channel = channel(&self.node, destination)?;
         let message = message.into();
         let entry = entry::encode(&message.headers, &message.body, None);
         Ok(self.node.publish_once(&channel, id, entry).await?)
@@ -144,9 +146,14 @@ impl Broker {
         destination: &str,
         messages: impl IntoIterator<Item = StompMessage>,
     ) -> Result<Published, BrokerError> {
-        let channel = channel(destination)?;
         let entry = |message: StompMessage| entry::encode(&message.headers, &message.body, None);
         let entries: Vec<_> = messages.into_iter().map(entry).collect();
+        if let Target::Queue(queue) = Target::parse(destination)?
+            && self.node.inner.queues == Queues::Shared
+        {
+            return Ok(self.node.enqueue_all(&queue, &entries).await?);
+        }
+        let channel = channel(&self.node, destination)?;
         Ok(self.node.publish_all(&channel, &entries).await?)
     }
 
@@ -160,7 +167,7 @@ impl Broker {
         destination: &str,
         messages: impl IntoIterator<Item = (MessageId, StompMessage)>,
     ) -> Result<Vec<Once>, BrokerError> {
-        let channel = channel(destination)?;
+        let channel = channel(&self.node, destination)?;
         let entry =
             |(id, message): (MessageId, StompMessage)| (id, entry::encode(&message.headers, &message.body, None));
         let entries: Vec<_> = messages.into_iter().map(entry).collect();
@@ -194,9 +201,11 @@ impl Broker {
 }
 
 /// The channel of what is sent to a destination.
-pub(super) fn channel(destination: &str) -> Result<ChannelName, BrokerError> {
+pub(super) fn channel(node: &Node, destination: &str) -> Result<ChannelName, BrokerError> {
     match Target::parse(destination)? {
         Target::Topic(channel) => Ok(channel),
+        Target::Queue(channel) if node.inner.queues == Queues::Each => Ok(channel),
+        Target::Queue(queue) => Err(BrokerError::NoIds(queue.to_string())),
         Target::User { name, path } => Ok(user_channel(&name, &path)?),
         Target::App => Err(BrokerError::Destination(destination.to_owned())),
     }

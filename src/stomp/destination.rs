@@ -10,6 +10,8 @@ use crate::store::SessionRef;
 pub(crate) enum Target {
     /// Everybody who is subscribed.
     Topic(ChannelName),
+    /// One of those who are subscribed.
+    Queue(ChannelName),
     /// A user, at this path (`/queue/…` or `/topic/…`).
     User { name: String, path: String },
     /// The application.
@@ -27,6 +29,8 @@ pub(crate) enum Source {
     Presence(ChannelName),
     /// What the application answers.
     App,
+    /// A queue.
+    Queue(ChannelName),
     /// What is sent to the client's own user, at this path.
     Own { path: String },
 }
@@ -43,6 +47,9 @@ impl Target {
         }
         if is_below(destination, TOPICS) {
             return Ok(Self::Topic(channel(destination)?));
+        }
+        if is_below(destination, "/queue/") {
+            return Ok(Self::Queue(channel(destination)?));
         }
         if is_below(destination, "/app/") {
             return Ok(Self::App);
@@ -81,6 +88,9 @@ impl Source {
         }
         if is_below(destination, "/app/") {
             return Ok(Self::App);
+        }
+        if is_below(destination, "/queue/") {
+            return Ok(Self::Queue(channel(destination)?));
         }
         match destination.strip_prefix("/user") {
             Some(path) if is_user_path(path) => Ok(Self::Own { path: path.to_owned() }),
@@ -144,8 +154,8 @@ fn invalid(destination: &str, why: &str) -> Refusal {
 
 fn unknown(destination: &str) -> Refusal {
     let detail = format!(
-        "{destination} is none: destinations begin with /topic/, /app/ or /user/, subscriptions with /topic/, /app/, \
-         /presence/topic/, /user/queue/ or /user/topic/."
+        "{destination} is none: destinations begin with /topic/, /queue/, /app/ or /user/, subscriptions with /topic/, \
+         /queue/, /app/, /presence/topic/, /user/queue/ or /user/topic/."
     );
     Refusal::new("unknown destination", detail)
 }
@@ -168,6 +178,7 @@ mod tests {
         let user = |name: &str, path: &str| Target::User { name: name.to_owned(), path: path.to_owned() };
         for (destination, target) in [
             ("/topic/a.b", Target::Topic(ChannelName::new("/topic/a.b").unwrap())),
+            ("/queue/a.b", Target::Queue(ChannelName::new("/queue/a.b").unwrap())),
             ("/app/hello", Target::App),
             ("/user/bob/queue/x", user("bob", "/queue/x")),
             ("/user/queue/queue/x", user("queue", "/queue/x")),
@@ -181,7 +192,9 @@ mod tests {
             "/topic",
             "/topic/",
             "topic/a",
-            "/queue/a",
+            "/queue",
+            "/queue/",
+            "/queue/*",
             "/user/",
             "/user/bob",
             "/user//queue/x",
@@ -200,9 +213,16 @@ mod tests {
         let own = |path: &str| Ok(Source::Own { path: path.to_owned() });
         assert_eq!(Source::parse("/user/queue/x"), own("/queue/x"));
         assert_eq!(Source::parse("/user/topic/x"), own("/topic/x"));
-        for wrong in
-            ["/user/bob/queue/x", "/user/queue/", "/user/", "/users/queue/x", "/session/a/queue/x", "/app/"]
-        {
+        assert_eq!(Source::parse("/queue/a"), Ok(Source::Queue(ChannelName::new("/queue/a").unwrap())));
+        for wrong in [
+            "/user/bob/queue/x",
+            "/queue/**",
+            "/user/queue/",
+            "/user/",
+            "/users/queue/x",
+            "/session/a/queue/x",
+            "/app/",
+        ] {
             assert!(Source::parse(wrong).is_err(), "{wrong:?}");
         }
     }

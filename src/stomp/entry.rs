@@ -24,7 +24,7 @@ use crate::store::{Feed, Position};
 pub(crate) struct Frames;
 
 /// Headers of a SEND that say something to the server, and not to subscribers; and those that a MESSAGE has anyway.
-const NOT_PASSED_ON: [&str; 8] = [
+const NOT_PASSED_ON: [&str; 9] = [
     "destination",
     "receipt",
     "transaction",
@@ -33,7 +33,11 @@ const NOT_PASSED_ON: [&str; 8] = [
     "subscription",
     "ack",
     "redelivered",
+    "delivery-count",
 ];
+
+/// How the ids of messages begin that stand in no channel.
+pub(super) const ANSWER: &str = "app-";
 
 /// The entry that a message becomes, for all subscribers or for one session.
 pub(crate) fn encode(headers: &Headers, body: &str, only: Option<&str>) -> Message {
@@ -111,24 +115,13 @@ impl Mark {
 impl Render for Frames {
     fn render(&self, tag: &str, channel: &ChannelName, at: Position, entry: &Message) -> Option<Message> {
         let tag = Tag::parse(tag)?;
-        let head = head(&tag, &destination(channel), at);
-        let mark = Mark::of(entry);
-        if tag.version == Version::V1_2 && mark != Some(Mark::Only) {
-            let head = head.encode(Version::V1_2);
-            let lines = usize::from(mark.is_some());
-            return Some(Message::joined_behind(head.strip_suffix("\n\0")?, entry, lines, "\0"));
+        let mut head = head(&tag, &destination(channel), at);
+        if let Some((times, first)) = came_back(channel, entry) {
+            head.headers.push("redelivered", "true");
+            head.headers.push("delivery-count", times);
+            return rendered_with(&tag, head, &first);
         }
-        let mut text = entry.text();
-        if let Some(mark) = mark {
-            let (marked, rest) = text[2..].split_once('\n')?;
-            if mark == Mark::Only && tag.session != Some(marked) {
-                return None;
-            }
-            text = rest;
-        }
-        let mut frame = head;
-        frame.body = read(text, &mut frame.headers)?;
-        Some(Message::new(&frame.encode(tag.version)))
+        rendered_with(&tag, head, entry)
     }
 
     fn leads(&self, tag: &str) -> bool {
@@ -151,6 +144,27 @@ impl Render for Frames {
     }
 }
 
+/// An entry behind the head of its MESSAGE; `None` where it is for another session.
+fn rendered_with(tag: &Tag<'_>, head: Frame, entry: &Message) -> Option<Message> {
+    let mark = Mark::of(entry);
+    if tag.version == Version::V1_2 && mark != Some(Mark::Only) {
+        let head = head.encode(Version::V1_2);
+        let lines = usize::from(mark.is_some());
+        return Some(Message::joined_behind(head.strip_suffix("\n\0")?, entry, lines, "\0"));
+    }
+    let mut text = entry.text();
+    if let Some(mark) = mark {
+        let (marked, rest) = text[2..].split_once('\n')?;
+        if mark == Mark::Only && tag.session != Some(marked) {
+            return None;
+        }
+        text = rest;
+    }
+    let mut frame = head;
+    frame.body = read(text, &mut frame.headers)?;
+    Some(Message::new(&frame.encode(tag.version)))
+}
+
 /// An ERROR frame, and the end.
 fn farewell(tag: &str, refusal: &Refusal) -> Option<Farewell> {
     let version = Tag::parse(tag)?.version;
@@ -158,6 +172,14 @@ fn farewell(tag: &str, refusal: &Refusal) -> Option<Farewell> {
         message: Message::new(&refusal.frame(None).encode(version)),
         reason: CloseReason::STOMP_ERROR,
     })
+}
+
+/// Of a queue's message that was given to somebody before: how often it has been given out, and as it was sent.
+fn came_back(channel: &ChannelName, entry: &Message) -> Option<(String, Message)> {
+    channel.consumer()?;
+    entry.quoted().get(1..4).filter(|mark| *mark == br"\\!")?;
+    let (times, first) = entry.text().strip_prefix("\\!")?.split_once('\n')?;
+    Some((times.to_owned(), Message::new(first)))
 }
 
 /// Adds an entry's headers; its body.
@@ -194,11 +216,16 @@ fn head(tag: &Tag<'_>, destination: &str, at: Position) -> Frame {
 }
 
 fn head_of(tag: &Tag<'_>, destination: &str, id: &str) -> Frame {
+    let mut id = id.to_owned();
+    if tag.ack != AckMode::Auto && tag.version == Version::V1_0 {
+        // By which an ACK finds the subscription: it names nothing else.
+        let _ = write!(id, " {}", tag.id);
+    }
     let mut frame = Frame::new(Command::Message);
     if !(tag.version == Version::V1_0 && tag.id == destination) {
         frame.headers.push("subscription", tag.id);
     }
-    frame.headers.push("message-id", id);
+    frame.headers.push("message-id", id.as_str());
     if tag.ack != AckMode::Auto && tag.version == Version::V1_2 {
         let mut ack = String::with_capacity(id.len() + tag.id.len() + 1);
         let _ = write!(ack, "{id} {}", tag.id);
@@ -210,7 +237,7 @@ fn head_of(tag: &Tag<'_>, destination: &str, id: &str) -> Frame {
 
 /// The destination that a channel's subscribers know: of a user's, without the name.
 fn destination(channel: &ChannelName) -> Cow<'_, str> {
-    let name = channel.as_str();
+    let name = channel.consumer().map_or(channel.as_str(), |(queue, _)| queue);
     let whose = name.strip_prefix("/user/").or_else(|| name.strip_prefix("/session/"));
     match whose.and_then(|rest| rest.split_once('/')) {
         Some((_, path)) => format!("/user/{path}").into(),
@@ -226,7 +253,7 @@ mod tests {
     const AT: Position = Position { epoch: Epoch(0xab), seq: 7 };
 
     fn rendered(version: Version, channel: &str, session: Option<&str>, entry: &Message) -> Option<String> {
-        let tag = Tag { version, ack: AckMode::Auto, session, id: "sub:0" }.text();
+        let tag = Tag { version, ack: AckMode::Auto, session, queue: None, id: "sub:0" }.text();
         let channel = ChannelName::new(channel).unwrap();
         Frames.render(&tag, &channel, AT, entry).map(|message| message.text().to_owned())
     }
@@ -293,7 +320,7 @@ mod tests {
             (Version::V1_2, AckMode::Auto, false),
             (Version::V1_1, AckMode::Client, false),
         ] {
-            let tag = Tag { version, ack, session: None, id: "s" }.text();
+            let tag = Tag { version, ack, session: None, queue: None, id: "s" }.text();
             let text = Frames.render(&tag, &channel, AT, &entry).unwrap().text().to_owned();
             assert_eq!(text.contains("\nack:ab-7 s\n"), told, "{text:?}");
         }

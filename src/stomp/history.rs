@@ -156,8 +156,11 @@ impl Broker {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn history(&self, destination: &str, page: Page) -> Result<History, HistoryError> {
-        let none = |error: BrokerError| HistoryError::Destination(error.to_string());
-        let channel = broker::channel(destination).map_err(none)?;
+        let none = |error: BrokerError| match error {
+            BrokerError::NoIds(queue) => HistoryError::Destination(format!("{queue} is a queue, and keeps none")),
+            error => HistoryError::Destination(error.to_string()),
+        };
+        let channel = broker::channel(self.node(), destination).map_err(none)?;
         let place = |cursor: &Cursor| cursor.position_in(&channel).ok_or(HistoryError::Cursor);
         let span = match &page.from {
             From::Newest => Span::Newest,

@@ -20,6 +20,7 @@
 //! | destination | who gets it |
 //! | --- | --- |
 //! | `/topic/…` | each subscriber |
+//! | `/queue/…` | one of the subscribers: it is kept until one has acknowledged it; see [`Queues`] |
 //! | `/app/…` | the application: a handler of [`Stomp::app`]; who subscribes there gets one answer, of [`Stomp::app_subscribe`] |
 //! | `/presence/topic/…` | who subscribes is told who is in `/topic/…`, where [`Stomp::presence`] keeps that |
 //! | `/user/NAME/queue/…`, `/user/NAME/topic/…` | every session of the user that is subscribed to `/user/queue/…`, `/user/topic/…` |
@@ -35,6 +36,8 @@
 //! With [`Stomp::tokens`] a client's user comes from a JSON Web Token, with [`Stomp::on_connect`] the application says who
 //! it is; with [`Stomp::rules`] it may do what they allow, and nothing else.
 
+mod acked;
+mod acks;
 mod app;
 mod broker;
 mod connect;
@@ -46,6 +49,7 @@ mod history;
 mod jwks;
 mod pattern;
 mod presence;
+mod queues;
 mod refusal;
 mod rules;
 mod sessions;
@@ -72,6 +76,7 @@ pub use self::disconnect::{Disconnect, DisconnectHandler};
 pub use self::history::{History, HistoryError, Page, PastMessage};
 pub use self::jwks::InvalidJwks;
 pub use self::presence::{InvalidPresencePattern, Presence, PresenceError, PresencePattern, PresentMember};
+pub use self::queues::Queues;
 pub use self::rules::{InvalidRule, Rule};
 pub use self::sessions::{SessionInfo, Sessions};
 pub use self::tokens::{InvalidKey, Tokens};
@@ -100,6 +105,8 @@ struct State {
     disconnect: Option<disconnect::Handler>,
     presence: Vec<PresencePattern>,
     all_known: bool,
+    /// What clients are known to have of what they consume, on its way into the store.
+    receipts: Arc<queues::Receipts>,
 }
 
 impl Default for Stomp {
@@ -126,6 +133,7 @@ impl Stomp {
             disconnect: None,
             presence: Vec::new(),
             all_known: false,
+            receipts: Arc::default(),
         };
         Self { state }
     }
@@ -321,7 +329,9 @@ impl Stomp {
     pub fn service(self, prefix: impl Into<String>) -> ServiceBuilder {
         let subprotocols = Version::ALL.iter().rev().map(|version| version.subprotocol());
         let cookie = self.state.tokens.as_ref().and_then(Tokens::cookie_name).map(str::to_owned);
-        ServiceBuilder::of_parts(prefix.into(), Arc::new(self.state), Some(Arc::new(entry::Frames)))
+        let state = Arc::new(self.state);
+        ServiceBuilder::of_parts(prefix.into(), state.clone(), Some(Arc::new(entry::Frames)))
+            .track(state)
             .subprotocols(subprotocols.map(HeaderValue::from_static))
             .max_subscriptions(MOST_SUBSCRIPTIONS)
             .keep_cookie(cookie)
@@ -345,10 +355,14 @@ impl AnyHandler for State {
                 // A session begins with its CONNECT.
                 Call::Open => {}
                 Call::Close(reason) => {
+                    queues::give_back(&self, &session).await;
                     guard(&session, stays::end(&session)).await;
                     guard(&session, disconnect::tell(&self, &session, reason)).await;
                 }
-                Call::Tend => guard(&session, stays::renew(&session)).await,
+                Call::Tend => {
+                    queues::renew(&session).await;
+                    guard(&session, stays::renew(&session)).await;
+                }
                 Call::Messages(texts) => guard(&session, turn::handle(&self, &session, texts)).await,
             }
         })

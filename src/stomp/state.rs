@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sockhop_stomp::{Command, Decoder, Frame, Limits, Version};
 
+use super::acked::Acked;
+use super::queues::Consuming;
 use super::rules::Rule;
 use super::tag::AckMode;
 use super::users::Principal;
+use crate::store::{Position, Which};
 use crate::{AttributeError, Session};
 
 /// The state of one session's conversation.
@@ -19,6 +22,11 @@ pub(super) struct Conversation {
     pub(super) phase: Phase,
     pub(super) decoder: Decoder,
     subscriptions: Vec<Subscribed>,
+    /// Consumers of queues, and how many there have ever been.
+    consumers: Vec<Consuming>,
+    numbered: u64,
+    /// What was acknowledged of topics, where that is remembered.
+    acked: Vec<Acked>,
     transactions: Vec<Transaction>,
     /// Attributes that the call has changed.
     changes: Vec<(String, Option<String>)>,
@@ -110,6 +118,8 @@ const SUBSCRIPTION: &str = "stomp.sub.";
 const TRANSACTION: &str = "stomp.tx.";
 /// Of a session in memory that is known in the store, how many subscriptions it has.
 pub(super) const SUBSCRIPTIONS: &str = "stomp.subscriptions";
+const NUMBERED: &str = "stomp.queues";
+const ACKED: &str = "stomp.ack.";
 
 /// Transactions that a session may have open.
 pub(super) const MOST_TRANSACTIONS: usize = 16;
@@ -125,6 +135,9 @@ impl Conversation {
             phase: Phase::Fresh,
             decoder: Decoder::new(limits),
             subscriptions: Vec::new(),
+            consumers: Vec::new(),
+            numbered: 0,
+            acked: Vec::new(),
             transactions: Vec::new(),
             changes: Vec::new(),
             half_is_kept: false,
@@ -159,6 +172,12 @@ impl Conversation {
             let (ack, destination) = value.split_once(' ')?;
             let ack = AckMode::parse(Some(ack))?;
             self.subscriptions.push(Subscribed { id: id.into(), destination: destination.into(), ack });
+        } else if Consuming::is_one(name) {
+            self.consumers.push(Consuming::read(name, &value)?);
+        } else if name == NUMBERED {
+            self.numbered = value.parse().ok()?;
+        } else if let Some(id) = name.strip_prefix(ACKED) {
+            self.acked.push(Acked::read(id, &value)?);
         } else if let Some(name) = name.strip_prefix(TRANSACTION) {
             let stored: Vec<StoredFrame> = serde_json::from_str(&value).ok()?;
             let frames = stored.into_iter().map(StoredFrame::into_frame).collect::<Option<Vec<_>>>()?;
@@ -264,6 +283,81 @@ impl Conversation {
     pub(super) fn unsubscribe_any(&mut self) -> Option<Subscribed> {
         let id = self.subscriptions.last()?.id.clone();
         self.unsubscribe(&id)
+    }
+
+    /// A number for another consumer. One that a call has left whose node died before its end is not used again.
+    pub(super) fn next_consumer(&mut self) -> u64 {
+        self.numbered += 1;
+        self.change(NUMBERED.to_owned(), Some(self.numbered.to_string()));
+        self.numbered
+    }
+
+    /// Another consumer, which is written down already.
+    pub(super) fn consumes(&mut self, consuming: Consuming) {
+        self.consumers.push(consuming);
+    }
+
+    /// The consumer of a subscription.
+    pub(super) fn consumer(&self, id: &str) -> Option<&Consuming> {
+        self.consumers.iter().find(|consuming| consuming.is_of(id))
+    }
+
+    /// One of the consumers of which this can be said.
+    pub(super) fn find_consumer(&self, which: impl Fn(&[Subscribed], &Consuming) -> bool) -> Option<Consuming> {
+        self.consumers.iter().find(|consuming| which(&self.subscriptions, consuming)).cloned()
+    }
+
+    pub(super) fn forget_consumer(&mut self, number: u64) {
+        if let Some(at) = self.consumers.iter().position(|consuming| consuming.number == number) {
+            let name = self.consumers.swap_remove(at).attribute();
+            self.change(name, None);
+        }
+        if number > self.numbered {
+            self.numbered = number;
+            self.change(NUMBERED.to_owned(), Some(number.to_string()));
+        }
+    }
+
+    /// Remembers what is acknowledged of a subscription from now on.
+    pub(super) fn remember_acked(&mut self, acked: Acked) {
+        self.acked.retain(|known| known.id != acked.id);
+        self.change(format!("{ACKED}{}", acked.id), Some(acked.text()));
+        self.acked.push(acked);
+    }
+
+    /// Up to where a subscription has been acknowledged.
+    pub(super) fn acked(&self, id: &str, destination: &str) -> Option<Position> {
+        let of = |acked: &&Acked| *acked.id == *id && *acked.destination == *destination;
+        self.acked.iter().find(of).map(|acked| acked.up_to)
+    }
+
+    pub(super) fn acknowledge(&mut self, id: &str, at: Position, which: Which) {
+        let Some(acked) = self.acked.iter_mut().find(|acked| *acked.id == *id) else { return };
+        if acked.note(at, which) {
+            let text = acked.text();
+            self.change(format!("{ACKED}{id}"), Some(text));
+        }
+    }
+
+    pub(super) fn forget_acked(&mut self, id: &str) {
+        if let Some(at) = self.acked.iter().position(|acked| *acked.id == *id) {
+            self.acked.swap_remove(at);
+            self.change(format!("{ACKED}{id}"), None);
+        }
+    }
+
+    /// Forgets what was acknowledged before the client came back last, and not subscribed to since.
+    pub(super) fn forget_acked_elsewhere(&mut self) {
+        let ids: Vec<_> = self.acked.iter().map(|acked| acked.id.clone()).collect();
+        for id in ids.iter().filter(|id| self.subscription(id).is_none()).collect::<Vec<_>>() {
+            self.forget_acked(id);
+        }
+    }
+
+    /// Only the last state of a call is of use.
+    fn change(&mut self, name: String, value: Option<String>) {
+        self.changes.retain(|(changed, _)| *changed != name);
+        self.changes.push((name, value));
     }
 
     /// Forgets the transactions, and what the client has connected as. That stays written down until something else is

@@ -28,8 +28,31 @@ pub(crate) struct Tag<'a> {
     pub(crate) ack: AckMode,
     /// Of a user's destination: the session, since some messages are for one session of the user.
     pub(crate) session: Option<&'a str>,
+    /// Of a queue: what its consumer may have.
+    pub(crate) queue: Option<Grant>,
     /// The client's name of the subscription.
     pub(crate) id: &'a str,
+}
+
+/// What a consumer may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// Messages that it may have and not have acknowledged.
+    pub(crate) credit: u32,
+    /// Of a session that can be resumed: the attempt of the client that has subscribed.
+    pub(crate) attempt: Option<u64>,
+}
+
+impl Grant {
+    fn text(self) -> String {
+        // No session begins so.
+        format!("q{}.{}", self.credit, self.attempt.unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (credit, attempt) = text.strip_prefix('q')?.split_once('.')?;
+        Some(Self { credit: credit.parse().ok()?, attempt: attempt.parse().ok().filter(|attempt| *attempt > 0) })
+    }
 }
 
 impl<'a> Tag<'a> {
@@ -44,13 +67,17 @@ impl<'a> Tag<'a> {
             AckMode::Client => 'c',
             AckMode::ClientIndividual => 'i',
         };
-        format!("{version}{ack}{} {}", self.session.unwrap_or_default(), self.id)
+        let grant = self.queue.map(Grant::text);
+        let whose = grant.as_deref().or(self.session).unwrap_or_default();
+        format!("{version}{ack}{whose} {}", self.id)
     }
 
     /// `None` for what is no tag: one that another version of this program wrote.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (modes, rest) = text.split_at_checked(2)?;
-        let (session, id) = rest.split_once(' ')?;
+        let (whose, id) = rest.split_once(' ')?;
+        let queue = Grant::parse(whose);
+        let session = Some(whose).filter(|whose| !whose.is_empty() && queue.is_none());
         let version = match modes.as_bytes()[0] {
             b'0' => Version::V1_0,
             b'1' => Version::V1_1,
@@ -63,7 +90,7 @@ impl<'a> Tag<'a> {
             b'i' => AckMode::ClientIndividual,
             _ => return None,
         };
-        Some(Self { version, ack, session: (!session.is_empty()).then_some(session), id })
+        Some(Self { version, ack, session, queue, id })
     }
 }
 
@@ -85,13 +112,15 @@ mod tests {
 
     #[test]
     fn a_tag_comes_back() {
-        for session in [None, Some("ab12")] {
+        let grant = |attempt| Some(Grant { credit: 100, attempt });
+        for (session, queue) in [(None, None), (Some("ab12"), None), (None, grant(None)), (None, grant(Some(7)))] {
             for id in ["sub-0", "", "with space\nand line"] {
-                let tag = Tag { version: Version::V1_1, ack: AckMode::ClientIndividual, session, id };
+                let tag = Tag { version: Version::V1_1, ack: AckMode::ClientIndividual, session, queue, id };
                 assert_eq!(Tag::parse(&tag.text()), Some(tag));
             }
         }
-        let tag = Tag { version: Version::V1_2, ack: AckMode::Auto, session: None, id: "a\nb" }.text();
+        let tag =
+            Tag { version: Version::V1_2, ack: AckMode::Auto, session: None, queue: None, id: "a\nb" }.text();
         let stem = stem("/topic/*", &tag);
         assert_eq!(read_stem(&stem), Some(("/topic/*", &*tag)));
         assert_eq!((Tag::parse(&stem), read_stem(&tag)), (None, None));

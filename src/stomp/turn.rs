@@ -8,6 +8,7 @@ use sockhop_stomp::{Command, Frame, HeartBeat, Incoming, Version};
 use sockhop_transports::{Message, Texts};
 
 use super::State;
+use super::acked::Acked;
 use super::app::AppMessage;
 use super::broker::Broker;
 use super::connect::{Admitted, Connect};
@@ -30,9 +31,9 @@ use crate::{AttributeError, CloseReason, RequestInfo, Session};
 
 /// A call under way.
 pub(super) struct Turn<'a> {
-    state: &'a State,
-    session: &'a Session,
-    conversation: Conversation,
+    pub(super) state: &'a State,
+    pub(super) session: &'a Session,
+    pub(super) conversation: Conversation,
     /// What goes to the client with the call's end.
     out: Vec<Message>,
 }
@@ -183,7 +184,7 @@ impl Turn<'_> {
             Command::Send => self.send_or_buffer(frame).await,
             Command::Subscribe => self.subscribe(&frame).await,
             Command::Unsubscribe => self.unsubscribe(&frame).await,
-            Command::Ack | Command::Nack => self.acknowledge(frame),
+            Command::Ack | Command::Nack => self.acknowledge(frame).await,
             Command::Begin => {
                 let name = self.transaction_name(&frame)?;
                 self.conversation.begin(name).map_err(|error| refused_transaction(name, error, 0))
@@ -202,6 +203,8 @@ impl Turn<'_> {
 
     /// A client that has come back to its session connects anew, and subscribes again.
     async fn restart(&mut self) -> Result<(), Refusal> {
+        self.conversation.forget_acked_elsewhere();
+        self.cancel_all().await?;
         while let Some(subscribed) = self.conversation.unsubscribe_any() {
             self.end_subscription(&subscribed).await?;
         }
@@ -330,7 +333,7 @@ impl Turn<'_> {
         }
     }
 
-    fn buffer(&mut self, transaction: &str, frame: Frame) -> Result<(), Refusal> {
+    pub(super) fn buffer(&mut self, transaction: &str, frame: Frame) -> Result<(), Refusal> {
         let most = self.state.transaction_limit;
         self.conversation
             .add(transaction, frame, most)
@@ -338,17 +341,23 @@ impl Turn<'_> {
     }
 
     async fn deliver(&mut self, target: Target, frame: &Frame) -> Result<(), Refusal> {
-        let channel = match target {
-            Target::Topic(channel) => channel,
-            Target::User { name, path } => user_channel(&name, &path)?,
+        let (channel, is_queue) = match target {
+            Target::Topic(channel) => (channel, false),
+            Target::Queue(queue) => (queue, self.has_queues()),
+            Target::User { name, path } => (user_channel(&name, &path)?, false),
             Target::App => return self.call_app(frame).await,
         };
         let entry = match self.conversation.user() {
             Some(user) => entry::encode_from(user.name(), &frame.headers, &frame.body),
             None => entry::encode(&frame.headers, &frame.body, None),
         };
-        self.session.node().publish(&channel, entry).await?;
-        Ok(())
+        let node = self.session.node();
+        let accepted = if is_queue {
+            node.enqueue_all(&channel, &[entry]).await
+        } else {
+            node.publish(&channel, entry).await
+        };
+        Ok(accepted.map(drop)?)
     }
 
     /// Hands a message to the application.
@@ -368,6 +377,8 @@ impl Turn<'_> {
             if frame.command == Command::Send {
                 let target = Target::parse(frame.headers.get("destination").unwrap_or_default())?;
                 self.deliver(target, &frame).await?;
+            } else {
+                self.settle_committed(&frame).await?;
             }
         }
         Ok(())
@@ -378,24 +389,6 @@ impl Turn<'_> {
             frame.headers.get("transaction").ok_or_else(|| Refusal::missing("transaction", frame.command))?;
         check_name("transaction", name)?;
         Ok(name)
-    }
-
-    /// Messages of topics go to everybody: that one has been handled changes nothing.
-    fn acknowledge(&mut self, frame: Frame) -> Result<(), Refusal> {
-        let needed: &[&str] = match self.conversation.version() {
-            Version::V1_2 => &["id"],
-            Version::V1_1 => &["message-id", "subscription"],
-            Version::V1_0 => &["message-id"],
-        };
-        for header in needed {
-            if frame.headers.get(header).is_none() {
-                return Err(Refusal::missing(header, frame.command));
-            }
-        }
-        match frame.headers.get("transaction").map(str::to_owned) {
-            Some(transaction) => self.buffer(&transaction, frame),
-            None => Ok(()),
-        }
     }
 
     async fn subscribe(&mut self, frame: &Frame) -> Result<(), Refusal> {
@@ -423,11 +416,8 @@ impl Turn<'_> {
             Source::App => return self.answer_subscription(frame, destination, id, ack).await,
             Source::Topics(pattern) => self.subscribe_to_all(frame, &pattern, id, ack).await?,
             Source::Presence(_) => self.subscribe_to_presence(frame, source, id, ack).await?,
-            source => {
-                let feed = self.feed(source, id, ack)?;
-                let from = self.start(frame, &feed).await?;
-                self.session.subscribe_to(&feed, from).await?;
-            }
+            Source::Queue(queue) if self.has_queues() => self.consume(frame, queue, id, ack).await?,
+            source => self.follow(frame, source, destination, id, ack).await?,
         }
         let subscribed = Subscribed { id: id.into(), destination: destination.into(), ack };
         self.conversation.subscribe(subscribed);
@@ -452,8 +442,8 @@ impl Turn<'_> {
         })?;
         let message = AppMessage::new(self.session, self.conversation.user(), variables, frame);
         let answer = handler.answer(message).await?;
-        let tag = Tag { version: self.conversation.version(), ack, session: None, id };
-        let message_id = format!("app-{:016x}", rand::random::<u64>());
+        let tag = Tag { version: self.conversation.version(), ack, session: None, queue: None, id };
+        let message_id = format!("{}{:016x}", entry::ANSWER, rand::random::<u64>());
         self.send(&entry::direct(&tag, destination, &message_id, &answer));
         Ok(())
     }
@@ -532,16 +522,54 @@ impl Turn<'_> {
         Ok(at)
     }
 
+    /// Makes a subscription of which each message is for all who have one.
+    async fn follow(
+        &mut self,
+        frame: &Frame,
+        source: Source,
+        destination: &str,
+        id: &str,
+        ack: AckMode,
+    ) -> Result<(), Refusal> {
+        let feed = self.feed(source, id, ack)?;
+        let is_remembered = ack != AckMode::Auto && self.session.can_resume() && !self.session.is_local();
+        let mut from = self.start(frame, &feed).await?;
+        if is_remembered {
+            from = Some(match from {
+                Some(from) => from,
+                None => self.acked_start(&feed, id, destination).await?,
+            });
+        }
+        self.session.subscribe_to(&feed, from).await?;
+        if let Some(from) = from.filter(|_| is_remembered) {
+            self.conversation.remember_acked(Acked::new(id, destination, from));
+        }
+        Ok(())
+    }
+
+    /// Where a subscription of a client that acknowledges starts: behind what it has acknowledged before it came back.
+    async fn acked_start(&mut self, feed: &Feed, id: &str, destination: &str) -> Result<Position, Refusal> {
+        let store = &self.session.node().inner.store;
+        let Some(acked) = self.conversation.acked(id, destination) else {
+            return Ok(store.tail(&feed.channel, 0).await?);
+        };
+        if !store.read(&feed.channel, acked, 1).await?.gap {
+            return Ok(acked);
+        }
+        self.conversation.forget_acked(id);
+        let oldest = store.tail(&feed.channel, u64::MAX).await?;
+        Err(not_kept("Messages that were not acknowledged are not kept any more. Subscribe anew.", acked, oldest))
+    }
+
     async fn unsubscribe(&mut self, frame: &Frame) -> Result<(), Refusal> {
         let id = self.subscription_id(frame)?;
         // Ending what has ended is no error: clients do it when they tidy up.
-        match self.conversation.unsubscribe(id) {
-            Some(subscribed) => self.end_subscription(&subscribed).await,
-            None => Ok(()),
-        }
+        let Some(subscribed) = self.conversation.unsubscribe(id) else { return Ok(()) };
+        self.conversation.forget_acked(&subscribed.id);
+        self.end_subscription(&subscribed).await
     }
 
-    async fn end_subscription(&self, subscribed: &Subscribed) -> Result<(), Refusal> {
+    async fn end_subscription(&mut self, subscribed: &Subscribed) -> Result<(), Refusal> {
         let Subscribed { id, destination, ack } = subscribed;
         match Source::parse(destination)? {
             Source::Topics(pattern) => {
@@ -550,6 +578,7 @@ impl Turn<'_> {
                 self.session.unsubscribe_from(&self.stem(&pattern, &tag)).await?;
                 Ok(self.session.unsubscribe_tag(&tag).await?)
             }
+            Source::Queue(_) if self.has_queues() => self.cancel(id).await,
             source => {
                 let is_topic = matches!(source, Source::Topic(_));
                 self.session.unsubscribe_from(&self.feed(source, id, *ack)?).await?;
@@ -579,7 +608,7 @@ impl Turn<'_> {
     fn feed(&self, source: Source, id: &str, ack: AckMode) -> Result<Feed, Refusal> {
         let identity = self.session.identity();
         let (channel, session) = match source {
-            Source::Topic(channel) | Source::Presence(channel) => (channel, None),
+            Source::Topic(channel) | Source::Presence(channel) | Source::Queue(channel) => (channel, None),
             // Nobody remembers a subscription to one.
             Source::App => return Err(Refusal::new("unknown destination", "It is the application's.")),
             // Its own way of subscribing knows what it follows.
@@ -589,13 +618,13 @@ impl Turn<'_> {
                 None => (session_channel(identity, &path)?, None),
             },
         };
-        let tag = Tag { version: self.conversation.version(), ack, session: session.as_deref(), id };
+        let tag = Tag { version: self.conversation.version(), ack, session: session.as_deref(), queue: None, id };
         Ok(Feed { channel, tag: Some(tag.text().into()) })
     }
 
     /// The tag of all that a subscription with wildcards leads to.
     fn tag(&self, id: &str, ack: AckMode) -> String {
-        Tag { version: self.conversation.version(), ack, session: None, id }.text()
+        Tag { version: self.conversation.version(), ack, session: None, queue: None, id }.text()
     }
 
     /// What a subscription with wildcards follows itself: the news of topics.
@@ -606,7 +635,9 @@ impl Turn<'_> {
 
     /// Where a subscription starts: now, or where `after` or `history` say.
     async fn start(&self, frame: &Frame, feed: &Feed) -> Result<Option<Position>, Refusal> {
-        let after = frame.headers.get("after").map(str::parse::<Position>).transpose();
+        // Where a message's id says more than where it stands, that comes first.
+        let position = |id: &str| id.split(' ').next().unwrap_or_default().parse::<Position>();
+        let after = frame.headers.get("after").map(position).transpose();
         let after = after.map_err(|error| Refusal::invalid("after", format!("{error}.")))?;
         let history = history(frame)?;
         let store = &self.session.node().inner.store;
@@ -621,9 +652,7 @@ impl Turn<'_> {
                 let oldest = store.tail(&feed.channel, u64::MAX).await?;
                 let detail = "Messages after this position are not kept any more. Subscribe without after, or with \
                               history as well, which then counts.";
-                Err(Refusal::new("position not kept", detail)
-                    .with("after", after.to_string())
-                    .with("oldest", oldest.to_string()))
+                Err(not_kept(detail, after, oldest))
             }
             (None, None) => Ok(None),
         }
@@ -663,6 +692,10 @@ fn token(frame: &Frame, tokens: &Tokens, request: &RequestInfo) -> Option<String
 fn parameter(query: &str, name: &str) -> Option<String> {
     let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(known, _)| *known == name)?;
     Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+fn not_kept(detail: &str, after: Position, oldest: Position) -> Refusal {
+    Refusal::new("position not kept", detail).with("after", after.to_string()).with("oldest", oldest.to_string())
 }
 
 fn check_name(header: &str, name: &str) -> Result<(), Refusal> {

@@ -1,8 +1,8 @@
 //! Queues: logs whose every message goes to one of the consumers.
 //!
 //! What a consumer is given is appended to a channel of its own, so a session follows it with a cursor as it does any
-//! channel. A message that was given to somebody before begins with a line of its own: `!`, how often it has been given
-//! out with this time, and a line feed.
+//! channel. A message that was given to somebody before begins with a line of its own: `\!`, how often it has been
+//! given out with this time, and a line feed.
 
 use std::fmt;
 

@@ -8,8 +8,10 @@ mod connects;
 mod history;
 mod messages;
 mod presence;
+mod queues;
 #[path = "../support/redis.rs"]
 mod redis;
+mod resumed;
 mod sessions;
 mod tokens;
 mod users;
@@ -35,6 +37,21 @@ macro_rules! everywhere {
     };
 }
 
+/// Makes each claim a test where sessions can be resumed.
+macro_rules! where_sessions_resume {
+    ($($module:ident: $($claim:ident)+;)+) => {
+        everywhere!(@place memory_resumed MemoryPolls $($module $($claim)+;)+);
+        everywhere!(@place redis_resumed RedisPolls $($module $($claim)+;)+);
+    };
+}
+
+where_sessions_resume! {
+    resumed:
+        a_topics_messages_that_were_not_acknowledged_come_again
+        a_queues_messages_that_were_not_acknowledged_come_again
+        a_queues_message_that_came_before_the_client_had_connected_anew_comes_again;
+}
+
 everywhere! {
     sessions:
         the_newest_common_version_is_spoken
@@ -55,6 +72,24 @@ everywhere! {
         a_subscription_after_a_message_gets_what_came_since
         a_subscription_with_a_history_gets_the_newest_first
         a_position_that_is_not_kept_is_told;
+    queues:
+        each_message_of_a_queue_goes_to_one_subscriber
+        messages_of_a_queue_wait_until_somebody_subscribes
+        what_is_not_acknowledged_goes_to_another_when_its_subscription_ends
+        what_is_not_acknowledged_goes_to_another_when_its_client_disconnects
+        what_is_not_acknowledged_goes_to_another_when_its_client_is_lost
+        what_a_client_without_acknowledgements_has_got_does_not_come_again
+        a_client_gets_no_more_than_it_may_have_unacknowledged
+        clients_that_do_not_acknowledge_are_given_more_as_they_receive
+        a_nack_hands_a_message_to_another_or_again_to_the_same
+        every_version_acknowledges_in_its_own_way
+        acknowledgements_in_a_transaction_count_when_it_is_committed
+        acknowledgements_of_what_nobody_was_given_are_refused
+        what_a_queue_does_not_have_is_refused
+        a_full_queue_refuses_messages_until_some_are_acknowledged
+        where_queues_are_topics_each_subscriber_gets_each_message
+        rules_say_who_may_use_a_queue
+        a_queue_has_consumers_on_all_nodes_and_loses_nothing_as_they_come_and_go;
     apps:
         the_application_handles_its_destinations_and_answers_the_sender_alone
         a_handler_is_found_by_its_pattern_and_sees_who_sent_what

@@ -92,6 +92,11 @@ impl World {
         Broker::new(self.nodes.last().unwrap())
     }
 
+    /// Sessions that there are, over all nodes.
+    pub(crate) fn sessions(&self) -> usize {
+        self.nodes.iter().map(Node::sessions).sum()
+    }
+
     /// A client that has not connected.
     pub(crate) async fn client(&self) -> Client {
         self.client_with("", "").await
@@ -113,12 +118,19 @@ impl World {
                 cookie: cookie.to_owned(),
             }),
         };
-        Client {
-            line,
-            decoder: Decoder::new(sockhop_stomp::Limits::default()),
-            texts: VecDeque::new(),
-            closed: None,
-        }
+        Client::new(line)
+    }
+
+    /// A client that polls for a session of this name.
+    pub(crate) fn client_as(&self, session: &str) -> Client {
+        Client::new(Line::Polls(Polls {
+            services: self.services.clone(),
+            session: session.to_owned(),
+            request: self.clients.fetch_add(1, Ordering::Relaxed),
+            opened: false,
+            query: String::new(),
+            cookie: String::new(),
+        }))
     }
 
     /// A plain WebSocket, and the subprotocol that was agreed on.
@@ -180,6 +192,8 @@ pub(crate) struct Client {
     line: Line,
     decoder: Decoder,
     texts: VecDeque<String>,
+    /// Messages that came while a receipt was waited for.
+    early: VecDeque<Frame>,
     closed: Option<u16>,
 }
 
@@ -215,6 +229,11 @@ impl Polls {
 }
 
 impl Client {
+    fn new(line: Line) -> Self {
+        let decoder = Decoder::new(sockhop_stomp::Limits::default());
+        Self { line, decoder, texts: VecDeque::new(), early: VecDeque::new(), closed: None }
+    }
+
     /// Sends one text, which may hold any part of frames.
     pub(crate) async fn text(&mut self, text: &str) {
         match &mut self.line {
@@ -280,6 +299,13 @@ impl Client {
 
     /// The next frame.
     pub(crate) async fn next(&mut self) -> Frame {
+        if let Some(frame) = self.early.pop_front() {
+            return frame;
+        }
+        self.next_to_come().await
+    }
+
+    async fn next_to_come(&mut self) -> Frame {
         loop {
             match self.incoming().await {
                 Some(Incoming::Frame(frame)) => return frame,
@@ -332,6 +358,19 @@ impl Client {
         self.frame(frame.with("receipt", "r!")).await;
         let receipt = self.expect(Command::Receipt).await;
         assert_eq!(receipt.headers.get("receipt-id"), Some("r!"));
+    }
+
+    /// Does something and waits for its receipt, whatever messages come before.
+    pub(crate) async fn receipted_among(&mut self, frame: Frame) {
+        self.frame(frame.with("receipt", "r!")).await;
+        loop {
+            let frame = self.next_to_come().await;
+            match frame.command {
+                Command::Receipt => return,
+                Command::Message => self.early.push_back(frame),
+                _ => panic!("{frame:?}"),
+            }
+        }
     }
 
     pub(crate) async fn subscribe(&mut self, id: &str, destination: &str) {

@@ -197,7 +197,7 @@ impl Life {
             for entry in read.entries {
                 member.read.seq = entry.seq;
                 let text = entry.message.text();
-                let (times, text) = match text.strip_prefix('!').and_then(|text| text.split_once('\n')) {
+                let (times, text) = match text.strip_prefix("\\!").and_then(|text| text.split_once('\n')) {
                     Some((times, text)) => (times.parse().unwrap(), text),
                     None => (1, text),
                 };

@@ -128,6 +128,12 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_topics: Option<usize>,
 
+    /// Who gets a message to a destination of STOMP below /queue/: one of the subscribers, who has to acknowledge it, or
+    /// each, as of a topic; the same on all nodes [default: shared]
+    #[arg(long, env = "SOCKHOP_QUEUES", value_name = "WHO")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queues: Option<QueueKind>,
+
     /// Time for a request's headers to arrive, and for an idle connection to be kept; keep it above your balancer's
     /// keep-alive time [default: 30s]
     #[arg(long, env = "SOCKHOP_HEADER_TIMEOUT", value_name = "TIME")]
@@ -421,6 +427,25 @@ pub(crate) enum HandlerKind {
     Broadcast,
     /// Speaks STOMP: see `sockhop::stomp`.
     Stomp,
+}
+
+/// Who gets a message of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum QueueKind {
+    /// One of the subscribers.
+    Shared,
+    /// Each of them.
+    Each,
+}
+
+impl From<QueueKind> for sockhop::stomp::Queues {
+    fn from(kind: QueueKind) -> Self {
+        match kind {
+            QueueKind::Shared => Self::Shared,
+            QueueKind::Each => Self::Each,
+        }
+    }
 }
 
 impl HandlerKind {

@@ -29,6 +29,7 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let mut node = Node::builder()
         .max_sessions(settings.max_sessions)
         .max_topics(settings.max_topics)
+        .queues(settings.queues)
         .retention(settings.retention);
     for (pattern, retention) in std::mem::take(&mut settings.channels) {
         node = node.retention_of(pattern, retention);

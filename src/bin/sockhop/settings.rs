@@ -10,6 +10,7 @@ use clap::Args;
 use config::{Config, File, FileFormat, Value};
 use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
+use sockhop::stomp::Queues;
 use sockhop::store::{RedisStore, RedisStoreBuilder, Retention};
 use sockhop::{ChannelPattern, Origins, ServiceBuilder};
 
@@ -35,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) max_sessions: usize,
     pub(crate) max_topics: usize,
+    pub(crate) queues: Queues,
     /// What channels keep that none of `channels` names.
     pub(crate) retention: Retention,
     pub(crate) channels: Vec<(ChannelPattern, Retention)>,
@@ -121,6 +123,7 @@ impl Settings {
             show_node: options.show_node.unwrap_or(false),
             limits,
             max_sessions: at_least("max-sessions", options.max_sessions.unwrap_or(1_000_000), 1)?,
+            queues: options.queues.map(Queues::from).unwrap_or_default(),
             max_topics: at_least("max-topics", options.max_topics.unwrap_or(10_000), 1)?,
             drain,
             api: options.api.check()?,

@@ -244,7 +244,7 @@ impl Queue {
             member.bytes += stored.message.weight();
             let message = match stored.times {
                 0 => stored.message.clone(),
-                times => Message::new(&format!("!{}\n{}", times + 1, stored.message.text())),
+                times => Message::new(&format!("\\!{}\n{}", times + 1, stored.message.text())),
             };
             match all.iter_mut().find(|given| given.consumer == consumer) {
                 Some(given) => given.messages.push(message),
@@ -257,9 +257,8 @@ impl Queue {
 
     /// Whether nobody can miss the queue.
     pub(super) fn is_abandoned(&self, now: Instant) -> bool {
-        let is_empty = self.messages.is_empty() && self.consumers.is_empty();
-        let kept = if is_empty { REMEMBERED } else { KEPT };
-        now.duration_since(self.used) > Duration::from_millis(kept)
+        let kept = if self.messages.is_empty() { REMEMBERED } else { KEPT };
+        self.consumers.is_empty() && now.duration_since(self.used) > Duration::from_millis(kept)
     }
 }
 

@@ -3,7 +3,7 @@ local id, credit, most, epoch, writer = ARGV[1], tonumber(ARGV[2]), tonumber(ARG
 local at = now()
 redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', at - REMEMBER_ENDED)
 if redis.call('ZSCORE', key('ended'), id) then return { 'cancelled' } end
-local q = begin_queue(load_queue(), epoch)
+local q = begin_queue(load_queue(), epoch, writer)
 local c = load_consumer(id)
 local head, log = key(id .. ':head'), key(id .. ':log')
 if not c and redis.call('HLEN', key('consumers')) >= most then return { 'full' } end

@@ -1,7 +1,7 @@
 -- Takes groups of messages, each whole or not at all, unless this batch was taken before.
 local epoch, writer, node, number = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
-local q = begin_queue(load_queue(), epoch)
+local q = begin_queue(load_queue(), epoch, writer)
 local at = now()
 local batches = q[Q_BATCHES]
 for i = 1, #batches, 5 do

@@ -1,6 +1,6 @@
 -- What all scripts of queues share. KEYS: the queue's head, one packed array, which names all else of it; these are its
 -- fields.
-local Q_MAGIC, Q_EPOCH, Q_LAST, Q_BYTES, Q_TURN, Q_BATCHES = 1, 2, 3, 4, 5, 6
+local Q_MAGIC, Q_EPOCH, Q_LAST, Q_BYTES, Q_TURN, Q_BATCHES, Q_WRITER = 1, 2, 3, 4, 5, 6, 7
 -- A consumer: its credit, how many messages it has not settled, their bytes, the place of its newest, up to where it has
 -- received.
 local CONSUMER = '>I4I4I6I6I6'
@@ -31,10 +31,13 @@ local function load_queue()
   return q
 end
 
-local function begin_queue(q, epoch)
+-- Begins the queue, or a new epoch of it where another server than this one wrote it last: what that one had acknowledged
+-- may be missing here, and must not be numbered anew.
+local function begin_queue(q, epoch, writer)
+  if q and q[Q_WRITER] ~= writer then q[Q_EPOCH], q[Q_WRITER] = epoch, writer end
   if q then return q end
   redis.call('UNLINK', key('messages'), key('waiting'), key('held'), key('returned'), key('consumers'), key('free'))
-  return { 'Q1', epoch, 0, 0, 0, {} }
+  return { 'Q1', epoch, 0, 0, 0, {}, writer }
 end
 
 -- What nobody can miss goes soon, all else long after it was last used.
@@ -128,7 +131,7 @@ local function assign(q, at, epoch, writer)
     c.count, c.bytes, c.last = c.count + 1, c.bytes + #frame + WEIGHT, c.last + 1
     redis.call('ZADD', key('held'), 0, struct.pack(HELD, id, c.last, (struct.unpack(NUMBER, number))))
     save_consumer(q, id, c, true)
-    if times > 0 then frame = 'a["!' .. times + 1 .. '\\n' .. string.sub(frame, 4) end
+    if times > 0 then frame = 'a["\\\\!' .. times + 1 .. '\\n' .. string.sub(frame, 4) end
     table.insert(all[id].given, frame)
   end
   for _, id in ipairs(order) do append_given(id, all[id].after, all[id].given, at, epoch, writer) end
