@@ -107,6 +107,40 @@ describe('the chat', () => {
     );
   });
 
+  scenario('shows what a backend says in a room, and takes what it cannot read for text', life, async (test) => {
+    const room = newRoom();
+    const keys = join(test.add(await folder()).path, 'keys');
+    const key = crypto.randomUUID();
+    await writeFile(keys, `bot publish ${key}\n`);
+    const behind = test.add(await startSockhop({ args: ['--demo', '--api-path', '/api', '--api-keys', keys] }));
+    const ann = test.add(await openChat(browser, behind.url, { room }));
+    await ann.enter('Ann');
+    const publish = async (body) => {
+      const answer = await fetch(`${behind.url}/api/v1/publish`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+        body: JSON.stringify({ destination: `/topic/chat.${room}`, body }),
+      });
+      assert.ok(answer.ok, `${answer.status} ${await answer.text()}`);
+    };
+    await publish(JSON.stringify({ id: '1', user: 'Build bot', at: Date.now(), text: 'The build is green.' }));
+    for (const body of ['<b>no JSON', 'null', '{"user":7}', '{"id":"2","user":"x","at":1e99,"text":"late"}'])
+      await publish(body);
+    await ann.say('thank you');
+    await ann.shows('thank you');
+    assert.deepEqual(
+      (await ann.messages()).map(({ name, text }) => [name, text]),
+      [
+        ['Build bot', 'The build is green.'],
+        ['?', '<b>no JSON'],
+        [null, 'null'],
+        [null, '{"user":7}'],
+        ['x', 'late'],
+        ['Ann', 'thank you'],
+      ],
+    );
+  });
+
   scenario('tells apart two people of one name', life, async (test) => {
     const room = newRoom();
     const [one, two] = [await person(test, 'Ann', { room }), await person(test, 'Ann', { room })];

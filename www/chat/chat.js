@@ -365,7 +365,7 @@ function readMessage({ position, id, user, at, text }) {
     position: parsePosition(position),
     id: id === '' ? position : id,
     user,
-    at: Math.abs(at) < LATEST ? Number(at) : 0,
+    at: Math.abs(at) < LATEST ? Number(at) : Date.now(),
     text,
   };
 }
