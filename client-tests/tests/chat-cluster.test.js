@@ -89,6 +89,32 @@ describe('the chat of a cluster', () => {
   );
 
   scenario(
+    'nothing is called lost when Redis ends and comes back with its data',
+    life,
+    async (test) => {
+      const cluster = test.add(await startCluster({ durable: true, args: ['--demo'] }));
+      const pages = [];
+      for (const [name, transport] of Object.entries(PEOPLE)) {
+        const page = test.add(await openChat(browser, cluster.url, { room: 'redis', transport }));
+        await page.enter(name);
+        pages.push(page);
+      }
+      const [ann, ben] = pages;
+      await ann.say('before');
+      for (const page of pages) await page.shows('before');
+      await cluster.redis.restart();
+      await ben.say('after');
+      for (const page of pages) {
+        await page.shows('after', LATE_MS);
+        assert.deepEqual(await page.texts(), ['before', 'after']);
+        await page.at('state').click();
+        await page.reads('gone', /^0$/);
+      }
+    },
+    ALL_MS,
+  );
+
+  scenario(
     'comes with sockhop cluster, and what it shows outlives every node that has served it',
     life,
     async (test) => {

@@ -433,6 +433,43 @@ describe('the chat', () => {
       for (const page of [ann, ben]) assert.deepEqual((await page.texts()).sort(), once);
     });
 
+    scenario('lets one discard what the server does not take', life, async (test) => {
+      const ann = await person(test, 'Ann', { room: newRoom(), transport: 'xhr-polling' });
+      // The page counts what a person sees; the server is asked for more than it takes.
+      await ann.page.route('**/xhr_send*', (route) => {
+        const body = route
+          .request()
+          .postData()
+          .replace('too long', 'x'.repeat(2_001))
+          .replace(/content-length:\d+\\n/, '');
+        return route.continue({ postData: body });
+      });
+      await ann.say('too long');
+      await ann.reads('message-list', /not sent: too long/);
+      await ann.page.getByText('Discard').click();
+      await ann.page.waitForFunction(() => document.querySelectorAll('.message').length === 0);
+    });
+
+    scenario('tries again where the server cannot let anybody in just now', life, async (test) => {
+      const before = (page) =>
+        page.addInitScript(() => {
+          window.connects = 0;
+          window.WebSocket = class extends window.WebSocket {
+            send(data) {
+              if (data.includes('CONNECT') && (window.connects += 1) === 1) {
+                this.onmessage({ data: 'a["ERROR\\nmessage:unavailable\\n\\nTry again.\\u0000"]' });
+                this.onmessage({ data: 'c[4510,"STOMP error"]' });
+              } else {
+                super.send(data);
+              }
+            }
+          };
+        });
+      const ann = await person(test, 'Ann', { room: newRoom(), transport: 'websocket', before });
+      assert.equal(await ann.page.evaluate(() => window.connects), 2);
+      assert.ok(await ann.at('name-dialog').isHidden());
+    });
+
     scenario('shows at once what one writes, and marks it until it is there', life, async (test) => {
       const ann = await person(test, 'Ann', { room: newRoom(), transport: 'xhr-polling' });
       let release;

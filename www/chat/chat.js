@@ -24,6 +24,8 @@ const NEWEST = 50;
 const LATEST = 8e15;
 
 const MARKS_MS = 250;
+/** Messages that gather in a room that is not shown before the older ones go. */
+const MOST_BEHIND = 400;
 
 const topicOf = (room) => `/topic/chat.${room}`;
 
@@ -74,7 +76,7 @@ export class Chat extends EventTarget {
     this.link.addEventListener('refused', (event) => this.#refused(event));
     this.link.addEventListener('state', () => this.#tell('state'));
     const names = recall('rooms');
-    const known = Array.isArray(names) ? names.filter((name) => roomFault(name) === null) : [];
+    const known = Array.isArray(names) ? names.filter((name) => roomFault(name) === null).slice(0, MOST_ROOMS) : [];
     for (const name of known.length > 0 ? known : [LOBBY]) this.#add(name);
     this.current = this.rooms.values().next().value;
     addEventListener('pagehide', () => this.#writeMarks());
@@ -170,7 +172,7 @@ export class Chat extends EventTarget {
     this.#over = this.link.transport;
     this.#absence?.end();
     this.link.subscribe('/user/queue/chat', {}, ({ body }) => this.#replies.take(body));
-    const hello = this.#ask('hello', { rooms: [...this.rooms.keys()] });
+    const hello = this.#ask('hello', { rooms: [...this.rooms.keys()].slice(0, MOST_ROOMS) });
     const list = this.#listed ? { after: this.#listed, history: '1000' } : { history: '1000' };
     this.link.subscribe('/topic/chat-rooms', list, (frame) => this.#roomListed(frame));
     for (const room of this.rooms.values()) this.#follow(room);
@@ -219,12 +221,13 @@ export class Chat extends EventTarget {
   }
 
   #refused({ message, detail }) {
-    if (this.link.isOpen) {
+    if (message === 'authentication failed') {
+      this.link.stop();
+      this.#tell('nameRefused');
+    } else if (this.link.isOpen) {
       this.dispatchEvent(Object.assign(new Event('notice'), { text: detail || message }));
-      return;
     }
-    this.link.stop();
-    this.#tell('nameRefused');
+    // Whatever else keeps one from connecting may pass: the link tries again.
   }
 
   #follow(room) {
@@ -256,6 +259,8 @@ export class Chat extends EventTarget {
     if (wasRead && this.isOwn(message.user)) room.markRead();
     this.#arrived(message);
     if (!isNew) return;
+    // What nobody looks at can be asked for again.
+    if (room !== this.current) room.trim(MOST_BEHIND);
     this.dispatchEvent(Object.assign(new Event('message'), { room, message }));
     this.#settle();
   }
@@ -312,7 +317,9 @@ export class Chat extends EventTarget {
   #writeMarks() {
     clearTimeout(this.#marksTimer);
     this.#marksTimer = null;
-    if (this.#marks.size > 0) remember('read', { ...recall('read'), ...Object.fromEntries(this.#marks) });
+    const marks = { ...recall('read'), ...Object.fromEntries(this.#marks) };
+    const ofRooms = Object.entries(marks).filter(([name]) => this.rooms.has(name));
+    if (this.#marks.size > 0) remember('read', Object.fromEntries(ofRooms));
     this.#marks.clear();
   }
 
@@ -330,6 +337,7 @@ export class Chat extends EventTarget {
 
   #roomsElsewhere(names) {
     for (const name of names.filter((name) => roomFault(name) === null && !this.rooms.has(name))) {
+      if (this.rooms.size >= MOST_ROOMS) break;
       this.#add(name);
       if (this.link.isOpen) this.#follow(this.rooms.get(name));
     }

@@ -62,7 +62,12 @@ export class Composer {
 
   #say() {
     const text = this.#text.value.trim();
-    if (text === '' || this.#excess() > 0 || this.#chat.outbox.isFull) return;
+    if (text === '' || this.#excess() > 0) return;
+    if (this.#chat.outbox.isFull) {
+      this.#over.hidden = false;
+      this.#over.textContent = this.#speech.say('outboxFull');
+      return;
+    }
     this.#chat.say(text);
     this.#text.value = '';
     this.#changed();

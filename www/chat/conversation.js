@@ -7,6 +7,9 @@ import { messageRow, noteRow, surroundings } from './message-row.js';
 import { backText, movedText } from './notes.js';
 import { distance } from './position.js';
 
+/** Rows that gather while one follows the end, before the older ones go. */
+const MOST_FOLLOWED = 5_000;
+
 export class Conversation {
   #chat;
   #speech;
@@ -89,6 +92,7 @@ export class Conversation {
     } else if (kind === 'end') {
       if (!this.#list.isAtEnd) this.#below += 1;
       this.#changedAtEnd();
+      if (this.#list.isAtEnd) this.#room.trim(MOST_FOLLOWED);
     }
     if (kind !== 'marks') this.#markRead();
     this.#showToEnd();
@@ -160,10 +164,17 @@ export class Conversation {
     return { id: letter.id, user, at: letter.at, text: letter.text, letter };
   }
 
-  #letterState({ fault }) {
-    if (fault !== null) return { kind: 'refused', text: this.#speech.say(`refused.${fault}`) };
+  #letterState({ id, fault }) {
+    if (fault !== null)
+      return { kind: 'refused', text: this.#speech.say(`refused.${fault}`), action: [' ', this.#discardButton(id)] };
     if (!this.#chat.link.isOpen) return { kind: 'waiting', text: this.#speech.say('waiting') };
     return { kind: 'pending', text: this.#speech.say('pending') };
+  }
+
+  #discardButton(id) {
+    const button = element('button', { class: 'button button-small', type: 'button' }, this.#speech.say('discard'));
+    button.addEventListener('click', () => this.#chat.outbox.discard(id));
+    return button;
   }
 
   #row(index) {

@@ -29,7 +29,7 @@ export function messageRow(item, { day, unread, head, own, state, tellApart }, s
   content.append(...heading(item, person, { head, tellApart }, speech), said);
   if (state !== null) {
     row.dataset.state = state.kind;
-    content.append(element('p', { class: 'message-state' }, state.text));
+    content.append(element('p', { class: 'message-state' }, state.text, ...(state.action ?? [])));
   }
   row.append(element('div', { class: 'message-line' }, ...avatar(person, head), content));
   return row;

@@ -53,6 +53,11 @@ export class Outbox extends EventTarget {
     this.#changed(letter.room);
   }
 
+  /** One does not want it any more. */
+  discard(id) {
+    this.arrived(id);
+  }
+
   /** One is not in that room any more. */
   left(room) {
     this.#drop((letter) => letter.room === room);

@@ -52,7 +52,7 @@ export class Room extends EventTarget {
   /** How many messages came after the one that was read last. */
   get unread() {
     if (this.newest === null) return 0;
-    return distance(this.read, this.newest) ?? this.items.filter(isMessage).length;
+    return Math.max(0, distance(this.read, this.newest) ?? this.items.filter(isMessage).length);
   }
 
   /** Whether another person of this name has spoken, too: the two can be told apart by their marks. */
@@ -63,7 +63,7 @@ export class Room extends EventTarget {
   /** Takes what came from the server; false for what was here already. */
   receive(message) {
     const step = distance(this.newest, message.position);
-    if (step !== null && step <= 0) return false;
+    if (this.newest?.epoch === message.position.epoch && step <= 0) return false;
     if (this.newest !== null && step !== 1) this.#missed(step);
     this.newest = message.position;
     if (this.#has(message)) return false;
@@ -94,26 +94,24 @@ export class Room extends EventTarget {
   }
 
   markRead() {
-    if (this.isRead && (this.newest === null || distance(this.read, this.newest) === 0)) return;
-    this.isRead = true;
-    this.read = this.newest;
-    this.#changed('marks');
+    if (this.isRead && this.newest === null) return;
+    this.readUpTo(this.newest);
   }
 
-  /** It was read up to here: by another tab, or before one came. */
+  /** It was read up to here, or farther: by another tab, or before one came. */
   readUpTo(position) {
-    if ((distance(this.read, position) ?? 1) <= 0) return;
+    if (this.isRead && this.read?.epoch === position?.epoch && distance(this.read, position) <= 0) return;
     this.isRead = true;
     this.read = position;
     this.#changed('marks');
   }
 
-  /** Lets go of what can be asked for again. */
-  trim() {
-    const excess = this.items.length - KEPT_BEHIND;
-    if (excess <= 0) return;
-    this.items = this.items.slice(excess);
+  /** Lets go of what can be asked for again, as soon as there is more than `most`. */
+  trim(most = KEPT_BEHIND) {
+    if (this.items.length <= most) return;
+    this.items = this.items.slice(-KEPT_BEHIND);
     this.#known = new Set();
+    this.#marks = new Map();
     this.items.filter(isMessage).forEach((message) => this.#keep(message));
     this.cursor = null;
     this.isWhole = false;
@@ -122,8 +120,7 @@ export class Room extends EventTarget {
 
   /** What is here does not reach to what comes: the server has not kept what lies between. */
   #missed(step) {
-    if (step !== null) this.gone += step - 1;
-    else this.gone += 1;
+    this.gone += step > 1 ? step - 1 : 1;
     this.items = [];
     this.#known = new Set();
     this.cursor = null;

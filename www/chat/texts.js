@@ -58,6 +58,8 @@ export const TEXTS = {
     send: 'Send',
     sendAbout: 'Enter sends, Shift and Enter begins a new line.',
     textLong: (over) => `${over} too many`,
+    outboxFull: 'Too much is waiting to be sent.',
+    discard: 'Discard',
     pending: 'on its way',
     waiting: 'goes out when you are connected again',
     refused: {
@@ -159,6 +161,8 @@ export const TEXTS = {
     send: '보내기',
     sendAbout: 'Enter로 보내고 Shift+Enter로 줄을 바꿉니다.',
     textLong: (over) => `${over}자 초과`,
+    outboxFull: '보내지 못한 메시지가 너무 많습니다.',
+    discard: '지우기',
     pending: '보내는 중',
     waiting: '다시 연결되면 보냅니다',
     refused: {
