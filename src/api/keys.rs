@@ -14,7 +14,7 @@ pub enum Right {
     Publish,
     /// Read history and who is there.
     Read,
-    /// End sessions.
+    /// List and end sessions.
     Manage,
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP API for backends: publishing, and reading history.
+//! The HTTP API for backends: publishing, history, presence, and sessions.
 //!
 //! ```no_run
 //! use sockhop::Node;
@@ -20,6 +20,7 @@
 
 mod history;
 mod keys;
+mod presence;
 mod problem;
 mod publish;
 mod request;
@@ -163,15 +164,18 @@ impl Api {
         let (inner, headers) = (&*self.0, &head.headers);
         let body = async || request::body(headers, body, inner.body_limit, inner.body_timeout).await;
         let json = |value: Value| ok(value.to_string());
+        let query = head.uri.query().unwrap_or_default();
+        let name = asked.names.first().map_or("", String::as_str);
         match asked.call {
             Call::Document => Ok(ok(inner.document.clone())),
             Call::Publish => publish::one(&inner.broker, headers, &body().await?).await.map(json),
             Call::PublishBatch => publish::batch(&inner.broker, headers, &body().await?).await.map(json),
-            Call::PublishToUser => {
-                let user = asked.names.first().map_or("", String::as_str);
-                publish::to_user(&inner.broker, user, headers, &body().await?).await.map(json)
-            }
-            Call::History => history::page(&inner.broker, head.uri.query().unwrap_or_default()).await.map(ok),
+            Call::PublishToUser => publish::to_user(&inner.broker, name, headers, &body().await?).await.map(json),
+            Call::History => history::page(&inner.broker, query).await.map(ok),
+            Call::Presence => presence::here(&inner.broker, query).await.map(json),
+            Call::Sessions => presence::sessions(&inner.broker, query).await.map(json),
+            Call::EndSession => presence::end_session(&inner.broker, name, query).await.map(json),
+            Call::EndUser => presence::end_user(&inner.broker, name, query).await.map(json),
         }
     }
 

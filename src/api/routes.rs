@@ -13,6 +13,10 @@ pub(super) enum Call {
     PublishBatch,
     PublishToUser,
     History,
+    Presence,
+    Sessions,
+    EndSession,
+    EndUser,
 }
 
 /// One path: its segments, `{}` for any one; its method; what it calls; the right that it needs, if any.
@@ -24,11 +28,16 @@ const ROUTES: &[Route] = &[
     Route(&["publish", "batch"], POST, Call::PublishBatch, Some(Right::Publish)),
     Route(&["users", "{}", "publish"], POST, Call::PublishToUser, Some(Right::Publish)),
     Route(&["history"], GET, Call::History, Some(Right::Read)),
+    Route(&["presence"], GET, Call::Presence, Some(Right::Read)),
+    Route(&["sessions"], GET, Call::Sessions, Some(Right::Manage)),
+    Route(&["sessions", "{}"], DELETE, Call::EndSession, Some(Right::Manage)),
+    Route(&["users", "{}", "sessions"], DELETE, Call::EndUser, Some(Right::Manage)),
 ];
 
 /// As `Allow` says it.
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
+const DELETE: &str = "DELETE";
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -88,6 +97,8 @@ mod tests {
             (Method::GET, "publish", "POST"),
             (Method::OPTIONS, "history", "GET, HEAD"),
             (Method::PUT, "users/a/publish", "POST"),
+            (Method::GET, "sessions/a", "DELETE"),
+            (Method::DELETE, "sessions", "GET, HEAD"),
         ] {
             let response = find(method, path).unwrap_err().response();
             assert_eq!(

@@ -54,7 +54,6 @@ pub struct Presence {
     /// Some of them: users in the order of their names, then sessions without one.
     pub members: Vec<PresentMember>,
     /// Leads to the next members; `None` where there are none.
-    #[serde(serialize_with = "as_text")]
     pub next: Option<Place>,
 }
 
@@ -179,13 +178,6 @@ pub(super) fn presence_of(destination: &str) -> Option<&str> {
 /// Whether presence is kept of a destination.
 pub(super) fn is_kept(patterns: &[PresencePattern], destination: &str) -> bool {
     patterns.iter().any(|pattern| pattern.covers(destination))
-}
-
-fn as_text<S: serde::Serializer>(place: &Option<Place>, serializer: S) -> Result<S::Ok, S::Error> {
-    match place {
-        Some(place) => serializer.collect_str(place),
-        None => serializer.serialize_none(),
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ pub struct Sessions<C> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionInfo {
     /// What stands for it: 20 hex digits, which authorise nothing.
-    #[serde(serialize_with = "as_text")]
     pub id: SessionId,
     /// Whose it is; `None` for a client without a user.
     pub user: Option<String>,
@@ -188,8 +187,4 @@ impl Broker {
         }
         Ok(found)
     }
-}
-
-fn as_text<S: serde::Serializer>(id: &SessionId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
 }

@@ -110,6 +110,12 @@ impl fmt::Display for Place {
     }
 }
 
+impl serde::Serialize for Place {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl FromStr for Place {
     type Err = InvalidPlace;
 

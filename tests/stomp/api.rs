@@ -13,28 +13,30 @@ use crate::tokens::{SECRET, token};
 use crate::world::{Place, World};
 
 const SHOP: &str = "shop-key-0123456789";
-const READER: &str = "reader-key-0123456789";
+pub(crate) const READER: &str = "reader-key-0123456789";
+pub(crate) const ADMIN: &str = "admin-key-0123456789";
 
 fn service() -> ServiceBuilder {
     Stomp::new().tokens(Tokens::new().secret(SECRET).unwrap()).anonymous(true).service("/ws")
 }
 
 fn api(node: &Node) -> Api {
-    let keys = [format!("shop publish,read {SHOP}"), format!("reader read {READER}")];
+    let keys =
+        [format!("shop publish,read {SHOP}"), format!("reader read {READER}"), format!("admin manage {ADMIN}")];
     let api = Api::builder("/api").body_limit(100_000);
     keys.iter().fold(api, |api, key| api.key(key.parse().unwrap())).build(node)
 }
 
 /// An answer: status, headers, and what the body says.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: http::HeaderMap,
-    json: Value,
+    pub(crate) json: Value,
 }
 
 impl Answer {
     /// Status, the end of the problem's type, and the field that it names.
-    fn problem(&self) -> (u16, &str, &str) {
+    pub(crate) fn problem(&self) -> (u16, &str, &str) {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.json);
         assert_eq!(self.json["status"], self.status);
         assert!(self.json["title"].is_string() && self.json["detail"].is_string());
@@ -43,7 +45,7 @@ impl Answer {
     }
 }
 
-async fn ask(node: &Node, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
+pub(crate) async fn ask(node: &Node, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
     let response = api(node).respond(request.body(Full::new(body.into())).unwrap()).await;
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -53,7 +55,7 @@ async fn ask(node: &Node, request: http::request::Builder, body: impl Into<Bytes
     Answer { status: head.status.as_u16(), headers: head.headers, json }
 }
 
-fn request(method: &str, path: &str, key: &str) -> http::request::Builder {
+pub(crate) fn request(method: &str, path: &str, key: &str) -> http::request::Builder {
     let request = http::Request::builder().method(method).uri(format!("/api/v1/{path}"));
     request.header("authorization", format!("Bearer {key}")).header("content-type", "application/json")
 }

@@ -2,6 +2,7 @@
 //! over three nodes with a Redis.
 
 mod api;
+mod api_presence;
 mod apps;
 mod bad_input;
 mod connects;
@@ -153,6 +154,10 @@ everywhere! {
         presence_is_told_where_it_is_kept_and_a_rule_allows_it
         sessions_are_listed_with_what_is_known_of_them
         sessions_are_ended_from_any_node_one_or_all_of_a_user;
+    api_presence:
+        the_api_says_who_is_here_page_by_page
+        the_api_lists_sessions_and_ends_them
+        calls_about_presence_and_sessions_that_are_wrong_are_refused;
     bad_input:
         what_is_no_frame_is_refused
         nothing_comes_before_connect_and_connect_comes_once

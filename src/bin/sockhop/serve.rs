@@ -132,14 +132,14 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     let tuning = &settings.tuning;
     let mut services = Vec::new();
     for ServiceSettings { prefix, handler, tuning } in &settings.services {
-        services.push(tuning.apply(builder(node, *handler, prefix, tuning)?).build(node));
+        services.push(tuning.apply(builder(node, *handler, prefix, tuning, settings.api.is_some())?).build(node));
     }
     if settings.page {
         let echo = match settings.show_node {
             true => Service::builder("/demo/echo", TellingEcho::new(node)),
-            false => builder(node, HandlerKind::Echo, "/demo/echo", tuning)?,
+            false => builder(node, HandlerKind::Echo, "/demo/echo", tuning, false)?,
         };
-        let room = builder(node, HandlerKind::Broadcast, "/demo/room", tuning)?;
+        let room = builder(node, HandlerKind::Broadcast, "/demo/room", tuning, false)?;
         for service in [echo, room, crate::stomp::demo("/demo/stomp", tuning)?] {
             services.push(tuning.apply(service).build(node));
         }
@@ -162,7 +162,14 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     Ok(services)
 }
 
-fn builder(node: &Node, handler: HandlerKind, prefix: &str, tuning: &Tuning) -> anyhow::Result<ServiceBuilder> {
+/// `listed`: somebody may ask which sessions there are.
+fn builder(
+    node: &Node,
+    handler: HandlerKind,
+    prefix: &str,
+    tuning: &Tuning,
+    listed: bool,
+) -> anyhow::Result<ServiceBuilder> {
     Ok(match handler {
         HandlerKind::Echo => Service::builder(prefix, Echo),
         HandlerKind::Broadcast => {
@@ -170,7 +177,7 @@ fn builder(node: &Node, handler: HandlerKind, prefix: &str, tuning: &Tuning) -> 
             Service::builder(prefix, Broadcast::new(node, channel))
         }
         HandlerKind::Stomp => {
-            crate::stomp::service(prefix, tuning).with_context(|| format!("service {prefix}"))?
+            crate::stomp::service(prefix, tuning, listed).with_context(|| format!("service {prefix}"))?
         }
     })
 }
@@ -188,7 +195,7 @@ fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
         (Service::builder("/close", Close), plain()),
         (Service::builder("/ticker", Ticker), plain()),
         (Service::builder("/amplify", Amplify), plain()),
-        (builder(node, HandlerKind::Broadcast, "/broadcast", tuning)?, plain()),
+        (builder(node, HandlerKind::Broadcast, "/broadcast", tuning, false)?, plain()),
         (Service::builder("/ledger", Ledger::new(node, ChannelName::new("ledger")?)), plain()),
     ];
     Ok(services.into_iter().map(|(service, special)| special.or(tuning).apply(service).build(node)).collect())

@@ -42,8 +42,8 @@ fn limited(mut stomp: Stomp, tuning: &Tuning) -> Stomp {
 }
 
 /// A STOMP service below a prefix.
-pub(crate) fn service(prefix: &str, tuning: &Tuning) -> anyhow::Result<ServiceBuilder> {
-    let service = stomp(tuning)?.service(prefix);
+pub(crate) fn service(prefix: &str, tuning: &Tuning, listed: bool) -> anyhow::Result<ServiceBuilder> {
+    let service = stomp(tuning)?.all_sessions_known(listed).service(prefix);
     Ok(match tuning.stomp_max_subscriptions {
         Some(most) => service.max_subscriptions(most),
         None => service,
