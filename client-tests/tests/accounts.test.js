@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { accountsOf, commonOrder } from '../reliability/accounts.js';
 import { broken, promisedOf } from '../reliability/promises.js';
+import { accountOf as stompAccountOf } from '../reliability/stomp-account.js';
+import { withStompPart } from '../reliability/stomp-document.js';
 
 const published = (...numbers) => numbers.map((number) => `published n-${number} p1:${number}`);
 const told = (...numbers) => numbers.map((number) => `told m-${number} s:${number} #1`);
@@ -66,5 +68,61 @@ describe('accounts', () => {
   test('the common order holds what any session saw, each behind what came before it there', () => {
     const lists = [['c', 'd', 'e'], ['a', 'b', 'c', 'e'], [], ['0', 'a']];
     assert.deepEqual(commonOrder(lists), ['0', 'a', 'b', 'c', 'd', 'e']);
+  });
+});
+
+describe('accounts of STOMP', () => {
+  const life = (...numbers) => ({
+    closed: 1006,
+    got: new Map([['/topic/a', numbers.map((number) => `ab-${number}`)]]),
+  });
+  const account = (goesOn, ...lives) => stompAccountOf([lives], { goesOn, heads: () => new Map([['/topic/a', 6]]) });
+  const counts = ({ lost, repeated, reordered }) => ({ lost, repeated, reordered });
+
+  for (const [claim, goesOn, lives, expected] of [
+    [
+      'each connection for itself has no hole',
+      false,
+      [
+        [1, 2],
+        [5, 6],
+      ],
+      {},
+    ],
+    [
+      'one that goes on must have what came between',
+      true,
+      [
+        [1, 2],
+        [5, 6],
+      ],
+      { lost: 2 },
+    ],
+    [
+      'and nothing twice',
+      true,
+      [
+        [1, 2, 3],
+        [3, 4, 5, 6],
+      ],
+      { repeated: 1 },
+    ],
+    ['a hole within a connection is a loss', false, [[1, 2, 4, 5, 6]], { lost: 1 }],
+    ['the newest has to be there at the end', false, [[1], [3, 4]], { lost: 2 }],
+    ['what comes late is out of order', false, [[1, 2, 4, 3, 5, 6]], { lost: 1, reordered: 1 }],
+  ]) {
+    test(claim, () => {
+      const found = account(goesOn, ...lives.map((numbers) => life(...numbers)));
+      assert.deepEqual(counts(found), { lost: 0, repeated: 0, reordered: 0, ...expected });
+      assert.deepEqual(found.ends, { 1006: lives.length });
+    });
+  }
+
+  test('their part of the document is put in place of the old one, wherever that is', () => {
+    const part = '## STOMP\n\nnew\n';
+    assert.equal(withStompPart('# A\n', part), '# A\n\n## STOMP\n\nnew\n');
+    const old = '# A\n\n## STOMP\n\nold\n\n### STOMP: x\n';
+    assert.equal(withStompPart(`${old}\n## B\n`, part), '# A\n\n## STOMP\n\nnew\n\n## B\n');
+    assert.equal(withStompPart(old, part), '# A\n\n## STOMP\n\nnew\n');
   });
 });
