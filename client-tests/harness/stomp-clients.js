@@ -58,7 +58,8 @@ class Inbox {
   #waiting = new Set();
 
   push(frame) {
-    this.frames.push({ headers: frame.headers, body: frame.body });
+    const { headers, body } = frame;
+    this.frames.push({ headers, body, ack: () => frame.ack(), nack: () => frame.nack() });
     for (const look of [...this.#waiting]) look();
   }
 

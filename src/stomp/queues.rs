@@ -301,3 +301,46 @@ impl From<ConsumeError> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Epoch;
+
+    fn at(seq: u64) -> Position {
+        Position { epoch: Epoch(7), seq }
+    }
+
+    #[test]
+    fn receipts_are_written_down_one_after_the_other_with_the_newest_and_again_if_that_fails() {
+        let (receipts, channel) = (Receipts::default(), ChannelName::new("c").unwrap());
+        assert!(receipts.note(&channel, at(1), true), "somebody has to write it down");
+        assert!(!receipts.note(&channel, at(3), true), "somebody does");
+        assert!(!receipts.note(&channel, at(2), true));
+        assert_eq!(receipts.next(&channel).and_then(|heard| heard.handled), Some(at(3)));
+        receipts.again(&channel);
+        assert_eq!(receipts.handled(&channel), Some(at(3)), "an end meanwhile knows of it");
+        assert_eq!(receipts.next(&channel).and_then(|heard| heard.handled), Some(at(3)));
+        assert!(receipts.next(&channel).is_none());
+        assert!(receipts.note(&channel, at(4), false), "it was forgotten");
+        assert_eq!(receipts.next(&channel).and_then(|heard| heard.handled), None);
+    }
+
+    #[test]
+    fn a_consumer_comes_back_from_its_attribute() {
+        let queue = ChannelName::new("/queue/a b").unwrap();
+        let grant = Grant { credit: 7, attempt: Some(2) };
+        let id = "with space\nand line";
+        let tag = Tag {
+            version: sockhop_stomp::Version::V1_2,
+            ack: AckMode::Auto,
+            session: None,
+            queue: Some(grant),
+            id,
+        };
+        let consuming = Consuming { number: 3, queue, tag: tag.text().into() };
+        assert!(Consuming::is_one(&consuming.attribute()) && consuming.is_of(id) && consuming.is_auto());
+        assert_eq!(Consuming::read(&consuming.attribute(), &consuming.text()), Some(consuming));
+        assert_eq!(Consuming::read("stomp.sub.3", "/queue/a\nx"), None);
+    }
+}
