@@ -26,7 +26,8 @@ fn configurations_are_right() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("sockhop.toml");
         fs::write(&file, &block.text).expect("written");
-        let checked = sockhop().arg("check").arg(&file).output().expect("sockhop runs");
+        write_keys(folder.path());
+        let checked = sockhop().arg("check").arg(&file).current_dir(folder.path()).output().expect("sockhop runs");
         assert!(checked.status.success(), "{block}\n{}", String::from_utf8_lossy(&checked.stderr));
     }
 }
@@ -36,6 +37,7 @@ fn commands_that_start_a_server_start_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = blocks("toml").into_iter().next().expect("the README shows a configuration");
     fs::write(folder.path().join("sockhop.toml"), configuration.text).expect("written");
+    write_keys(folder.path());
     let mut tried = 0;
     for (block, line) in command_lines() {
         let Some(invocation) = Invocation::parse(&line) else { continue };
@@ -137,6 +139,44 @@ fn redis_takes_its_configurations_and_nodes_get_along_with_them() {
         node.0.stderr.take().expect("piped").read_to_string(&mut log).expect("its log");
         assert!(!log.contains("WARN") && !log.contains("ERROR"), "{block}\n{log}");
     }
+}
+
+#[test]
+fn examples_for_backends_talk_with_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = write_keys(folder.path());
+    let mut command = sockhop();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--service", "/ws=stomp", "--api-path", "/api"]);
+    command.args(["--api-keys", "api-keys"]).current_dir(folder.path());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("sockhop runs");
+    let mut server = Running(child);
+    let api = format!(
+        "http://{}/api",
+        server.first_line().split("http://").nth(1).expect("its address").trim_matches('/')
+    );
+    for (language, program, file, says) in [
+        ("bash", &["bash", "-e"][..], "example.sh", "\"body\":\"7\""),
+        ("python", &["python3"], "example.py", "\"state\": \"sold\""),
+        ("mjs", &["node"], "example.mjs", "one two three"),
+        ("java", &["java"], "Publish.java", "\"repeated\":false"),
+    ] {
+        let blocks = blocks(language);
+        assert!(!blocks.is_empty(), "there is an example in {language}");
+        for block in blocks {
+            let file = folder.path().join(file);
+            fs::write(&file, &block.text).expect("written");
+            let mut example = Command::new(program[0]);
+            example.args(&program[1..]).arg(&file).env("SOCKHOP_API", &api).env("SOCKHOP_KEY", &key);
+            let Ok(output) = example.output() else {
+                skip(&format!("{} is not installed, so its example was not run", program[0]));
+                continue;
+            };
+            let said = String::from_utf8_lossy(&output.stdout);
+            let complains = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.contains(says), "{block}\n{said}\n{complains}");
+        }
+    }
+    assert!(server.terminate().success());
 }
 
 #[test]
@@ -259,6 +299,14 @@ fn blocks(language: &str) -> Vec<Block> {
         assert!(open.is_none(), "{}: a block is not closed", document.path.display());
     }
     found.into_iter().filter(|(info, _)| info == language).map(|(_, block)| block).collect()
+}
+
+/// Writes the keys that the documents show, as the file that commands and configurations name; one of them.
+fn write_keys(folder: &Path) -> String {
+    let keys = blocks("keys").into_iter().next().expect("docs/backend.md shows a file of keys");
+    fs::write(folder.join("api-keys"), &keys.text).expect("written");
+    let line = keys.text.lines().find(|line| line.starts_with("shop ")).expect("a key is written out");
+    line.split_whitespace().last().expect("a key").to_owned()
 }
 
 /// The lines of all blocks of commands.

@@ -36,6 +36,10 @@ pub(super) async fn page(broker: &Broker, query: &str) -> Result<Vec<u8>, Proble
     };
     let side = if get("before").is_some() { "before" } else { "after" };
     let page = broker.history(destination, page).await.map_err(|error| problem(error, side))?;
+    // As with two cursors: one that is none is told first.
+    if get("from").is_some() && (get("before").is_some() || get("after").is_some()) {
+        return Err(Problem::field("from", "A cursor says where a page begins: leave from out."));
+    }
     serde_json::to_vec(&page).map_err(|error| {
         tracing::error!(%error, "a page of history could not be written");
         Problem::new(

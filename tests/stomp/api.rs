@@ -355,6 +355,8 @@ pub(crate) async fn cursors_that_are_forged_or_foreign_are_refused(place: Place)
         ("destination=/topic/a&befor=0", "befor"),
         ("destination=/topic/a%ff", "destination"),
         (&format!("destination=/topic/a&before={cursor}&after={cursor}"), "after"),
+        (&format!("destination=/topic/a&before={cursor}&from=newest"), "from"),
+        (&format!("destination=/topic/a&after={cursor}&from=oldest"), "from"),
     ] {
         let refused = get(there, &format!("history?{query}")).await;
         assert_eq!(refused.problem(), (400, "invalid-request", field), "{query}");

@@ -49,7 +49,7 @@ impl Message {
         frame.extend_from_slice(HEAD);
         quote_into(&mut frame, text);
         frame.extend_from_slice(TAIL);
-        Self(Arc::new(Encoded { frame: frame.into(), forms: OnceLock::new() }))
+        Self::of(frame)
     }
 
     /// A message whose frame was encoded elsewhere, by [`Message::frame`]; `None` if it is no such frame.
@@ -110,6 +110,15 @@ impl Message {
         quote_into(&mut frame, after);
         frame.remove(joint);
         frame.extend_from_slice(TAIL);
+        Self::of(frame)
+    }
+
+    /// A message of a whole frame. Messages are kept for long, so what escapes have made the buffer larger than it has to
+    /// be is given back.
+    fn of(mut frame: Vec<u8>) -> Self {
+        if frame.capacity() > frame.len() + frame.len() / 8 {
+            frame.shrink_to_fit();
+        }
         Self(Arc::new(Encoded { frame: frame.into(), forms: OnceLock::new() }))
     }
 

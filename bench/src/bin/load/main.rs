@@ -5,6 +5,7 @@
 //! heartbeats, so a run has to be shorter than the server's heartbeat interval (25 seconds as a rule).
 #![forbid(unsafe_code)]
 
+mod api;
 mod chunks;
 mod delivery;
 mod fan_out;
@@ -78,6 +79,8 @@ enum Scenario {
     FanOut,
     /// One message at a time: sent to the first server, waited for at the last.
     Delivery,
+    /// Each connection publishes over the HTTP API, as many messages a call as may be under way.
+    ApiPublish,
     /// Websocket sessions that say nothing.
     IdleWs,
     /// Streaming sessions that say nothing.
@@ -109,6 +112,7 @@ async fn measured(options: &Options) -> anyhow::Result<Record> {
         Scenario::FanOut => fan_out::run(targets, dialect, sessions, in_flight, timing).await?,
         Scenario::XhrStreaming => xhr::run(targets, xhr::Kind::Streaming, sessions, timing).await?,
         Scenario::XhrPolling => xhr::run(targets, xhr::Kind::Polling, sessions, timing).await?,
+        Scenario::ApiPublish => api::run(targets, sessions, in_flight, timing).await?,
         Scenario::Delivery => return Ok(Record::Delay(delivery::run(targets, dialect, timing).await?)),
         Scenario::IdleWs => return Ok(Record::Footprint(idle_ws(options).await?)),
         Scenario::IdleXhrStreaming => return Ok(Record::Footprint(idle_xhr(options).await?)),

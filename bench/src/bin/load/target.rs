@@ -27,6 +27,11 @@ impl Target {
         format!("{}/000/{:x}-{id}/{endpoint}", self.base, std::process::id())
     }
 
+    /// What all paths begin with.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// What goes into the Host header.
     pub(crate) fn host(&self) -> SocketAddr {
         self.address

@@ -34,6 +34,10 @@ struct Nodes {
 
 /// Nodes of a cluster.
 const NODES: usize = 3;
+/// The key that the load generator shows.
+const API_KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api.keys");
+/// Channels among which publishers go around.
+const CHANNELS: u32 = 8;
 /// Members of a fan-out.
 const MEMBERS: u32 = 500;
 
@@ -54,6 +58,8 @@ impl Bench<'_> {
                     remark: remark(&three),
                 }]
             }
+            Kind::Api { connections, batch } => vec![self.api(connections, batch).await?],
+            Kind::History { page, in_redis, by_offset } => vec![self.history(page, in_redis, by_offset).await?],
             Kind::Polling { sessions } => {
                 let load = ["xhr-polling", "--sessions", &sessions.to_string()];
                 let (one, three) = self.one_and_three(&load, "/bench").await?;
@@ -112,6 +118,37 @@ impl Bench<'_> {
         traffic(self.generator(command).await?)
     }
 
+    /// Publishers inside a node, and then as many connections at a node's API.
+    async fn api(&self, connections: u32, batch: u32) -> anyhow::Result<Outcome> {
+        let redis = self.redis().await?;
+        let alone = self.publishers(&redis, connections, CHANNELS, self.plan.warm_up, self.plan.duration).await?;
+        drop(redis);
+        let nodes = self.nodes(1, true).await?;
+        let (connections, batch) = (connections.to_string(), batch.to_string());
+        let load = ["api-publish", "--sessions", &connections, "--in-flight", &batch];
+        let run = traffic(self.load(&load, &nodes.nodes, nodes.redis.as_ref(), "/api").await?)?;
+        nodes.stop().await?;
+        let remark = format!("a node: {:.1} µs of CPU each; {}", run.cpu_seconds_per_million(), remark(&run));
+        Ok(Outcome { yardstick: alone.throughput(), ours: run.throughput(), remark })
+    }
+
+    /// The first page of history, and another one.
+    async fn history(&self, page: u32, in_redis: bool, by_offset: bool) -> anyhow::Result<Outcome> {
+        let redis = if in_redis { Some(self.redis().await?) } else { None };
+        let read = async |page: u32, more: &[&str]| {
+            let mut command = Command::new(sibling("history")?);
+            command.args(["--page", &page.to_string()]).args(more);
+            if let Some(redis) = &redis {
+                command.args(["--redis", &redis.address.to_string()]);
+            }
+            delay(self.generator(command).await?)
+        };
+        let first = read(1, &[]).await?;
+        let other = read(page, if by_offset { &["--offset", "--times", "5"] } else { &[] }).await?;
+        let remark = format!("99 of 100: {:.0}, beside {:.0}", other.p99, first.p99);
+        Ok(Outcome { yardstick: first.p50, ours: other.p50, remark })
+    }
+
     async fn delivery(&self) -> anyhow::Result<[Outcome; 2]> {
         let hop = self.hop().await?;
         let nodes = self.nodes(NODES, true).await?;
@@ -166,6 +203,7 @@ impl Bench<'_> {
         let mut nodes = Vec::new();
         for _ in 0..count {
             let mut command = sockhop(&program);
+            command.args(["--api-path", "/api", "--api-keys", API_KEYS]);
             if let Some(redis) = &redis {
                 command.args(["--store", &redis.url()]);
             }

@@ -19,6 +19,11 @@ pub(super) enum Kind {
     Delivery,
     /// A fan-out to websockets at three nodes, with so many messages under way.
     FanOut { in_flight: u32 },
+    /// Publishing over the HTTP API from so many connections, so many messages a call, against as many publishers inside
+    /// a node.
+    Api { connections: u32, batch: u32 },
+    /// A page of history, in Redis or in memory, by its cursor or by an offset, against the first page.
+    History { page: u32, in_redis: bool, by_offset: bool },
     /// An echo by polls at three nodes.
     Polling { sessions: u32 },
 }
@@ -55,7 +60,7 @@ impl Goal {
 }
 
 /// All of them, in the order in which they are run and shown.
-pub(super) static SCENARIOS: [Scenario; 6] = [
+pub(super) static SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "publish-64",
         kind: Kind::Publish { publishers: 64, channels: 8, clients: 50, pipeline: 32 },
@@ -122,6 +127,76 @@ pub(super) static SCENARIOS: [Scenario; 6] = [
             unit: "CPU microseconds per echo, Redis among them",
             yardstick: "one node, store in memory",
             goal: Goal::AtMost(2.5),
+        }],
+    },
+    Scenario {
+        name: "api-64",
+        kind: Kind::Api { connections: 64, batch: 1 },
+        rows: &[Wanted {
+            title: "HTTP API, 64 connections, one message a call",
+            unit: "messages per second",
+            yardstick: "as many publishers inside a node",
+            goal: Goal::AtLeast(0.6),
+        }],
+    },
+    Scenario {
+        name: "api-1",
+        kind: Kind::Api { connections: 1, batch: 1 },
+        rows: &[Wanted {
+            title: "HTTP API, one connection, one message a call",
+            unit: "messages per second",
+            yardstick: "as many publishers inside a node",
+            goal: Goal::AtLeast(0.6),
+        }],
+    },
+    Scenario {
+        name: "api-64-batch",
+        kind: Kind::Api { connections: 64, batch: 20 },
+        rows: &[Wanted {
+            title: "HTTP API, 64 connections, 20 messages a call",
+            unit: "messages per second",
+            yardstick: "as many publishers inside a node",
+            goal: Goal::AtLeast(0.6),
+        }],
+    },
+    Scenario {
+        name: "history-1000",
+        kind: Kind::History { page: 1000, in_redis: true, by_offset: false },
+        rows: &[Wanted {
+            title: "history, page 1,000 of 100,000 messages, 100 each",
+            unit: "microseconds",
+            yardstick: "page 1",
+            goal: Goal::AtMost(2.0),
+        }],
+    },
+    Scenario {
+        name: "history-500",
+        kind: Kind::History { page: 500, in_redis: true, by_offset: false },
+        rows: &[Wanted {
+            title: "history, page 500, in the middle of the log",
+            unit: "microseconds",
+            yardstick: "page 1",
+            goal: Goal::AtMost(2.0),
+        }],
+    },
+    Scenario {
+        name: "history-memory",
+        kind: Kind::History { page: 1000, in_redis: false, by_offset: false },
+        rows: &[Wanted {
+            title: "history, page 1,000, store in memory",
+            unit: "microseconds",
+            yardstick: "page 1",
+            goal: Goal::AtMost(2.0),
+        }],
+    },
+    Scenario {
+        name: "history-offset",
+        kind: Kind::History { page: 1000, in_redis: true, by_offset: true },
+        rows: &[Wanted {
+            title: "history, page 1,000 as an offset would have it: reading what is newer first",
+            unit: "microseconds",
+            yardstick: "page 1",
+            goal: Goal::None,
         }],
     },
 ];
