@@ -49,6 +49,7 @@
 pub mod api;
 mod catalogue;
 mod handler;
+mod http_client;
 mod hub;
 mod id;
 mod metrics;

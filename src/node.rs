@@ -467,6 +467,15 @@ impl NodeInner {
         self.left.is_cancelled() || tokio::time::timeout(time, self.left.cancelled()).await.is_ok()
     }
 
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// What work comes to, unless the node's work is to end before.
+    pub(crate) async fn until_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(work).await
+    }
+
     pub(crate) fn add_service(&self, service: &Arc<ServiceState>) {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
         services.insert(Arc::clone(&service.name), Arc::downgrade(service));

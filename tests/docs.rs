@@ -160,7 +160,9 @@ fn examples_for_backends_talk_with_a_server() {
         ("mjs", &["node"], "example.mjs", "one two three"),
         ("java", &["java"], "Publish.java", "\"repeated\":false"),
     ] {
-        let blocks = blocks(language);
+        let mut blocks = blocks(language);
+        // The others are about hooks and lists, and run with Redis: see tests/redis/examples.rs.
+        blocks.retain(|block| block.text.contains("SOCKHOP_API"));
         assert!(!blocks.is_empty(), "there is an example in {language}");
         for block in blocks {
             let file = folder.path().join(file);

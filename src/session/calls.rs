@@ -128,12 +128,13 @@ async fn run(session: &Session, call: Call) {
 }
 
 async fn finish(session: &Session, turn: Turn) -> Result<(), StoreError> {
-    let Inner { node, service, place, .. } = &*session.0;
+    let Inner { node, place, .. } = &*session.0;
     let Place::Store(outbox) = place else { return Ok(()) };
     let (frames, kept) = outbox.end().await;
     let push = session.push_of(frames);
     if let Some(ended) = node.store.finish_keeping(session.identity(), turn, push, kept).await? {
-        on_close(Arc::clone(node), Arc::clone(service), ended).await;
+        // The client's request does not wait for it.
+        node.spawn_on_close(ended);
     }
     Ok(())
 }

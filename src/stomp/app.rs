@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use sockhop_stomp::{Frame, Headers};
+use sockhop_stomp::{Frame, Headers, Version};
 
 use super::broker::{Broker, BrokerError, StompMessage};
 use super::destination::{session_channel, session_text, user_channel};
 use super::entry;
 use super::users::Principal;
-use crate::Session;
-use crate::store::{Published, SessionRef};
+use crate::store::{Once, Published, SessionRef};
+use crate::{ChannelName, Message, Session};
 
 /// What an application does with messages to one of its destinations. Functions are handlers; see
 /// [`Stomp::app`](super::Stomp::app).
@@ -62,6 +62,7 @@ pub struct AppMessage(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    id: String,
     destination: String,
     variables: Variables,
     headers: Headers,
@@ -84,6 +85,15 @@ pub enum AppError {
     /// The application says no; the client reads why.
     #[error("{0}")]
     Refused(String),
+    /// The application cannot be asked now; nothing was done.
+    #[error("the application cannot be reached")]
+    Unavailable,
+    /// The application has not said whether it has handled the message.
+    #[error("the application has not answered")]
+    Unknown,
+    /// The application is at fault.
+    #[error("the application failed")]
+    Failed,
     /// A message could not be sent.
     #[error(transparent)]
     Broker(#[from] BrokerError),
@@ -108,8 +118,16 @@ impl AppError {
 }
 
 impl AppMessage {
-    pub(super) fn new(session: &Session, user: Option<&Principal>, variables: Variables, frame: &Frame) -> Self {
+    /// `number` counts the session's messages to the application.
+    pub(super) fn new(
+        session: &Session,
+        user: Option<&Principal>,
+        variables: Variables,
+        frame: &Frame,
+        number: u64,
+    ) -> Self {
         Self(Arc::new(Inner {
+            id: id(session.identity(), number, frame),
             destination: frame.headers.get("destination").unwrap_or_default().to_owned(),
             variables,
             headers: frame.headers.clone(),
@@ -118,6 +136,13 @@ impl AppMessage {
             session: session.identity(),
             broker: Broker::new(&session.node()),
         }))
+    }
+
+    /// Names the message, as 32 hex digits: when it is handled again since the node that handled it died, it has the same
+    /// id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
     /// The destination that the client named.
@@ -136,6 +161,11 @@ impl AppMessage {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.0.headers.get(name)
+    }
+
+    /// All headers of the client's frame, in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.headers.iter()
     }
 
     /// The body as it was sent.
@@ -201,14 +231,40 @@ impl AppMessage {
     /// # Errors
     /// See [`BrokerError`].
     pub async fn reply(&self, path: &str, message: impl Into<StompMessage>) -> Result<Published, BrokerError> {
-        let message = message.into();
+        let (channel, entry) = self.reply_entry(path, &message.into())?;
+        Ok(self.0.broker.publish(&channel, entry).await?)
+    }
+
+    /// [`reply`](Self::reply), once under an id.
+    pub(super) async fn reply_once(
+        &self,
+        path: &str,
+        id: String,
+        message: StompMessage,
+    ) -> Result<Once, BrokerError> {
+        let (channel, entry) = self.reply_entry(path, &message)?;
+        Ok(self.0.broker.publish_once(&channel, id, entry).await?)
+    }
+
+    fn reply_entry(&self, path: &str, message: &StompMessage) -> Result<(ChannelName, Message), BrokerError> {
         let (channel, only) = match self.user() {
             Some(user) => (user_channel(user.name(), path)?, Some(session_text(self.0.session))),
             None => (session_channel(self.0.session, path)?, None),
         };
-        let entry = entry::encode(&message.headers, &message.body, only.as_deref());
-        Ok(self.0.broker.publish(&channel, entry).await?)
+        Ok((channel, entry::encode(&message.headers, &message.body, only.as_deref())))
     }
+}
+
+/// The id of a session's message: of its place, since clients repeat themselves, and of its content, since a message whose
+/// call was lost with its node is followed by another in its place.
+fn id(session: SessionRef, number: u64, frame: &Frame) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(session.key.to_bytes());
+    hash.update(session.life.to_be_bytes());
+    hash.update(number.to_be_bytes());
+    hash.update(frame.encode(Version::V1_2));
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The handlers of a service, by the patterns of their destinations.

@@ -182,6 +182,29 @@ impl Broker {
         &*self.node.inner.store
     }
 
+    /// Whether [`send`](Self::send) takes a destination.
+    pub(super) fn check(destination: &str) -> Result<(), BrokerError> {
+        match Target::parse(destination)? {
+            Target::App => Err(BrokerError::Destination(destination.to_owned())),
+            Target::User { name, path } => Ok(user_channel(&name, &path).map(drop)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether [`send_once`](Self::send_once) takes a destination that [`send`](Self::send) takes.
+    pub(super) fn remembers_ids(destination: &str) -> bool {
+        !destination.starts_with("/queue/")
+    }
+
+    pub(super) async fn publish_once(
+        &self,
+        channel: &ChannelName,
+        id: String,
+        entry: Message,
+    ) -> Result<Once, PublishError> {
+        self.node.publish_once(channel, id.as_str(), entry).await
+    }
+
     pub(super) async fn publish(&self, channel: &ChannelName, entry: Message) -> Result<Published, PublishError> {
         self.node.publish(channel, entry).await
     }

@@ -140,7 +140,7 @@ fn is_below(destination: &str, prefix: &str) -> bool {
     destination.len() > prefix.len() && destination.starts_with(prefix)
 }
 
-fn is_user_path(path: &str) -> bool {
+pub(crate) fn is_user_path(path: &str) -> bool {
     is_below(path, "/queue/") || is_below(path, "/topic/")
 }
 

@@ -102,6 +102,12 @@ impl From<AppError> for Refusal {
         match error {
             AppError::Body(_) => Self::new("invalid body", format!("{error}.")),
             AppError::Refused(why) => Self::new("refused", why),
+            AppError::Unavailable => Self::new("unavailable", "The application cannot be reached now. Try again."),
+            AppError::Unknown => Self::new(
+                "outcome unknown",
+                "The application has not answered: it may or may not have handled this.",
+            ),
+            AppError::Failed => Self::new("internal error", "The application could not handle this."),
             AppError::Broker(BrokerError::Publish(error)) => error.into(),
             // A fault of the application, and not of the client's.
             AppError::Broker(BrokerError::Destination(detail) | BrokerError::NoIds(detail)) => {

@@ -28,6 +28,8 @@ pub(super) struct Conversation {
     /// What was acknowledged of topics, where that is remembered.
     acked: Vec<Acked>,
     transactions: Vec<Transaction>,
+    /// Messages that the application was handed.
+    calls: u64,
     /// Attributes that the call has changed.
     changes: Vec<(String, Option<String>)>,
     /// Whether an attribute holds half a frame.
@@ -114,6 +116,7 @@ struct StoredFrame(String, Vec<(String, String)>, String);
 /// Names of attributes, and how those begin that there are several of.
 const CONNECTION: &str = "stomp";
 const HALF: &str = "stomp.half";
+const CALLS: &str = "stomp.calls";
 const SUBSCRIPTION: &str = "stomp.sub.";
 const TRANSACTION: &str = "stomp.tx.";
 /// Of a session in memory that is known in the store, how many subscriptions it has.
@@ -139,6 +142,7 @@ impl Conversation {
             numbered: 0,
             acked: Vec::new(),
             transactions: Vec::new(),
+            calls: 0,
             changes: Vec::new(),
             half_is_kept: false,
         }
@@ -166,6 +170,8 @@ impl Conversation {
             let version = Version::from_number(&stored.version)?;
             let rules = stored.rules.iter().map(|rule| rule.parse().ok()).collect::<Option<_>>()?;
             self.phase = Phase::Connected(Box::new(Connected { version, user: stored.user, rules }));
+        } else if name == CALLS {
+            self.calls = value.parse().ok()?;
         } else if name == HALF {
             *half = value.into_bytes();
         } else if let Some(id) = name.strip_prefix(SUBSCRIPTION) {
@@ -252,6 +258,15 @@ impl Conversation {
 
     pub(super) fn subscriptions(&self) -> &[Subscribed] {
         &self.subscriptions
+    }
+
+    /// Counts a message that the application is handed.
+    pub(super) fn count_call(&mut self) -> u64 {
+        self.calls += 1;
+        // Only the last count of a call is of use.
+        self.changes.retain(|(changed, _)| changed != CALLS);
+        self.changes.push((CALLS.to_owned(), Some(self.calls.to_string())));
+        self.calls
     }
 
     pub(super) fn subscription(&self, id: &str) -> Option<&Subscribed> {

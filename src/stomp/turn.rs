@@ -361,12 +361,13 @@ impl Turn<'_> {
     }
 
     /// Hands a message to the application.
-    async fn call_app(&self, frame: &Frame) -> Result<(), Refusal> {
+    async fn call_app(&mut self, frame: &Frame) -> Result<(), Refusal> {
         let destination = frame.headers.get("destination").unwrap_or_default();
         let (handler, variables) = self.state.apps.find(destination).ok_or_else(|| {
             Refusal::new("unknown destination", format!("The application handles nothing at {destination}."))
         })?;
-        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame);
+        let number = self.conversation.count_call();
+        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame, number);
         Ok(handler.handle(message).await?)
     }
 
@@ -440,7 +441,8 @@ impl Turn<'_> {
             let detail = format!("The application answers nothing to subscriptions to {destination}.");
             Refusal::new("unknown destination", detail)
         })?;
-        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame);
+        let number = self.conversation.count_call();
+        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame, number);
         let answer = handler.answer(message).await?;
         let tag = Tag { version: self.conversation.version(), ack, session: None, queue: None, id };
         let message_id = format!("{}{:016x}", entry::ANSWER, rand::random::<u64>());

@@ -21,7 +21,10 @@ use std::sync::Weak;
 
 use async_trait::async_trait;
 
-pub use self::redis::{InvalidAuthorities, InvalidStoreUrl, RedisStore, RedisStoreBuilder};
+pub(crate) use self::redis::{AppendError, Appended, Taken, Waiting};
+pub use self::redis::{
+    InvalidAuthorities, InvalidListName, InvalidStoreUrl, ListName, RedisLists, RedisStore, RedisStoreBuilder,
+};
 pub use catalogue::{Enlist, Enlisted, Listed};
 pub use channel::{
     Batch, Entry, Epoch, Excerpt, InvalidPosition, Position, Publish, PublishError, Published, Retention, Slice,

@@ -1,12 +1,17 @@
 //! The store on Redis against real servers: what it does when they misbehave, and what it costs them.
 
 mod anchors;
+#[path = "../support/backend.rs"]
+mod backend;
 mod costs;
+mod examples;
 mod faults;
 mod foreign;
 mod frozen;
 mod harness;
+mod hooks;
 mod ids;
+mod lists;
 mod places;
 mod program;
 mod proxy;

@@ -4,9 +4,12 @@
 mod api;
 mod api_presence;
 mod apps;
+#[path = "../support/backend.rs"]
+mod backend;
 mod bad_input;
 mod connects;
 mod history;
+mod hooks;
 mod messages;
 mod presence;
 mod queues;
@@ -158,6 +161,17 @@ everywhere! {
         the_api_says_who_is_here_page_by_page
         the_api_lists_sessions_and_ends_them
         calls_about_presence_and_sessions_that_are_wrong_are_refused;
+    hooks:
+        a_backend_handles_messages_and_its_answers_are_sent
+        a_backend_answers_subscriptions
+        a_call_is_signed_with_the_time_and_the_body
+        what_one_client_sends_reaches_the_backend_in_order_over_one_connection
+        a_backend_that_fails_is_told_to_the_client_and_to_nobody_else
+        a_backend_that_is_not_there_is_waited_for_and_then_told
+        only_so_many_calls_are_under_way_and_only_so_many_wait
+        a_backend_says_who_connects_and_is_asked_with_all_that_is_known
+        nobody_gets_in_while_the_backend_fails
+        a_backend_is_told_who_has_left_however_often_it_takes;
     bad_input:
         what_is_no_frame_is_refused
         nothing_comes_before_connect_and_connect_comes_once

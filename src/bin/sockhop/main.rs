@@ -4,6 +4,7 @@ mod api;
 mod channels;
 mod cluster;
 mod demo;
+mod hooks;
 mod options;
 mod page;
 mod serve;

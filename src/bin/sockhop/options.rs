@@ -81,6 +81,17 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) store_lease: Option<Time>,
 
+    /// A list in Redis whose messages are published to STOMP destinations, for backends that only have a client for
+    /// Redis, such as `sockhop:{publish}` [default: none]
+    #[arg(long, env = "SOCKHOP_PUBLISH_LIST", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) publish_list: Option<String>,
+
+    /// Where lists of workers and for publishing are, as a URL like that of --store [default: the store]
+    #[arg(long, env = "SOCKHOP_LIST_STORE", value_name = "URL", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) list_store: Option<String>,
+
     /// Say with each answer which node gave it, as x-sockhop-node and as Server-Timing [default: false]
     #[arg(long, env = "SOCKHOP_SHOW_NODE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -349,6 +360,48 @@ pub(crate) struct Tuning {
     #[arg(long, env = "SOCKHOP_PRESENCE", value_name = "PATTERN", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) presence: Option<Vec<String>>,
+
+    /// Of STOMP: who handles what clients send to the application, such as `/app/** https://backend.example.com/sockhop`
+    /// or, for workers that pop from a list in Redis, `/app/orders/** redis:sockhop:orders`; may be given again; the first
+    /// whose destination fits gets a message [default: nobody]
+    #[arg(long, env = "SOCKHOP_APP_HOOKS", value_name = "HOOK", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) app_hooks: Option<Vec<String>>,
+
+    /// Of STOMP: messages that may wait in a list of workers; more are refused [default: 100000]
+    #[arg(long, env = "SOCKHOP_APP_LIST_LIMIT", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) app_list_limit: Option<usize>,
+
+    /// Of STOMP: URL that is asked who a connecting client is and what it may do [default: none]
+    #[arg(long, env = "SOCKHOP_CONNECT_HOOK", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connect_hook: Option<String>,
+
+    /// Of STOMP: URL that is told of the end of each session that had connected [default: none]
+    #[arg(long, env = "SOCKHOP_DISCONNECT_HOOK", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disconnect_hook: Option<String>,
+
+    /// Of STOMP: file with the secret that signs calls of hooks, at least 32 bytes [default: none, they are not signed]
+    #[arg(long, env = "SOCKHOP_HOOK_SECRET", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hook_secret: Option<PathBuf>,
+
+    /// Of STOMP: how long a hook is waited for, all tries included [default: 5s]
+    #[arg(long, env = "SOCKHOP_HOOK_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hook_timeout: Option<Time>,
+
+    /// Of STOMP: calls of one hook at once, of this node; sixteen times as many may wait, more are refused [default: 64]
+    #[arg(long, env = "SOCKHOP_HOOK_CONCURRENCY", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hook_concurrency: Option<usize>,
+
+    /// Of STOMP: bytes of a hook's answer; a longer one is none [default: 256KiB]
+    #[arg(long, env = "SOCKHOP_HOOK_ANSWER_LIMIT", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hook_answer_limit: Option<Size>,
 }
 
 impl Tuning {
@@ -389,6 +442,14 @@ impl Tuning {
             anonymous: self.anonymous.or(base.anonymous),
             rules: self.rules.or(base.rules),
             presence: self.presence.or(base.presence),
+            app_hooks: self.app_hooks.or(base.app_hooks),
+            app_list_limit: self.app_list_limit.or(base.app_list_limit),
+            connect_hook: self.connect_hook.or(base.connect_hook),
+            disconnect_hook: self.disconnect_hook.or(base.disconnect_hook),
+            hook_secret: self.hook_secret.or(base.hook_secret),
+            hook_timeout: self.hook_timeout.or(base.hook_timeout),
+            hook_concurrency: self.hook_concurrency.or(base.hook_concurrency),
+            hook_answer_limit: self.hook_answer_limit.or(base.hook_answer_limit),
         }
     }
 }

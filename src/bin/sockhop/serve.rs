@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use sockhop::server::{Drain, Server};
 use sockhop::services::{Amplify, Broadcast, Close, Echo, Ledger, Ticker};
-use sockhop::store::{RedisStore, Store};
+use sockhop::stomp::PublishList;
+use sockhop::store::{RedisLists, RedisStore, Store};
 use sockhop::{ChannelName, DrainReport, Node, Service, ServiceBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::demo::TellingEcho;
 use crate::options::{HandlerKind, Tuning};
 use crate::page;
 use crate::settings::{ServiceSettings, Settings};
+use crate::stomp::Around;
 use crate::units::Size;
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -49,7 +51,11 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         }
     };
     let node = node.build();
-    let services = services(&node, &settings)?;
+    let lists = lists(&settings, store.as_deref())?;
+    let services = services(&node, &settings, lists.as_ref())?;
+    if let (Some(name), Some(lists)) = (settings.publish_list.take(), lists) {
+        PublishList::new(lists, name).start(&node);
+    }
     let server = Server::bind(settings.listen, settings.limits.clone())
         .with_context(|| format!("could not listen on {}", settings.listen))?
         .show_node(settings.show_node);
@@ -116,6 +122,14 @@ async fn start(store: &Arc<RedisStore>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where lists are that programs of the application share.
+fn lists(settings: &Settings, store: Option<&RedisStore>) -> anyhow::Result<Option<RedisLists>> {
+    match &settings.list_store {
+        Some(url) => Ok(Some(RedisLists::connect(url).context("list-store")?)),
+        None => Ok(store.map(RedisStore::lists)),
+    }
+}
+
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -128,18 +142,19 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
+fn services(node: &Node, settings: &Settings, lists: Option<&RedisLists>) -> anyhow::Result<Vec<Service>> {
     let tuning = &settings.tuning;
+    let around = Around { listed: settings.api.is_some(), lists };
     let mut services = Vec::new();
     for ServiceSettings { prefix, handler, tuning } in &settings.services {
-        services.push(tuning.apply(builder(node, *handler, prefix, tuning, settings.api.is_some())?).build(node));
+        services.push(tuning.apply(builder(node, *handler, prefix, tuning, around)?).build(node));
     }
     if settings.page {
         let echo = match settings.show_node {
             true => Service::builder("/demo/echo", TellingEcho::new(node)),
-            false => builder(node, HandlerKind::Echo, "/demo/echo", tuning, false)?,
+            false => builder(node, HandlerKind::Echo, "/demo/echo", tuning, around)?,
         };
-        let room = builder(node, HandlerKind::Broadcast, "/demo/room", tuning, false)?;
+        let room = builder(node, HandlerKind::Broadcast, "/demo/room", tuning, around)?;
         for service in [echo, room, crate::stomp::demo("/demo/stomp", tuning)?] {
             services.push(tuning.apply(service).build(node));
         }
@@ -162,13 +177,12 @@ fn services(node: &Node, settings: &Settings) -> anyhow::Result<Vec<Service>> {
     Ok(services)
 }
 
-/// `listed`: somebody may ask which sessions there are.
 fn builder(
     node: &Node,
     handler: HandlerKind,
     prefix: &str,
     tuning: &Tuning,
-    listed: bool,
+    around: Around<'_>,
 ) -> anyhow::Result<ServiceBuilder> {
     Ok(match handler {
         HandlerKind::Echo => Service::builder(prefix, Echo),
@@ -177,7 +191,7 @@ fn builder(
             Service::builder(prefix, Broadcast::new(node, channel))
         }
         HandlerKind::Stomp => {
-            crate::stomp::service(prefix, tuning, listed).with_context(|| format!("service {prefix}"))?
+            crate::stomp::service(prefix, tuning, around).with_context(|| format!("service {prefix}"))?
         }
     })
 }
@@ -195,7 +209,7 @@ fn test_services(node: &Node, tuning: &Tuning) -> anyhow::Result<Vec<Service>> {
         (Service::builder("/close", Close), plain()),
         (Service::builder("/ticker", Ticker), plain()),
         (Service::builder("/amplify", Amplify), plain()),
-        (builder(node, HandlerKind::Broadcast, "/broadcast", tuning, false)?, plain()),
+        (builder(node, HandlerKind::Broadcast, "/broadcast", tuning, Around::default())?, plain()),
         (Service::builder("/ledger", Ledger::new(node, ChannelName::new("ledger")?)), plain()),
     ];
     Ok(services.into_iter().map(|(service, special)| special.or(tuning).apply(service).build(node)).collect())

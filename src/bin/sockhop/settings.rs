@@ -11,7 +11,7 @@ use config::{Config, File, FileFormat, Value};
 use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
 use sockhop::stomp::Queues;
-use sockhop::store::{RedisStore, RedisStoreBuilder, Retention};
+use sockhop::store::{ListName, RedisLists, RedisStore, RedisStoreBuilder, Retention};
 use sockhop::{ChannelPattern, Origins, ServiceBuilder};
 
 use crate::api::{ApiPlace, ApiSettings};
@@ -44,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) api: Option<ApiSettings>,
     /// Where sessions live, if not in memory.
     pub(crate) store: Option<RedisStoreBuilder>,
+    /// The list whose messages are published.
+    pub(crate) publish_list: Option<ListName>,
+    /// Where lists are, if not in the store.
+    pub(crate) list_store: Option<String>,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
 }
@@ -134,9 +138,12 @@ impl Settings {
                 options.store_timeout,
                 options.store_lease,
             )?,
+            publish_list: publish_list(options.publish_list.as_deref())?,
+            list_store: list_store(options.list_store)?,
             log_level: options.log_level.unwrap_or(LogLevel::Info),
             log_format: options.log_format.unwrap_or(LogFormat::Text),
         };
+        settings.check_lists()?;
         if settings.demo && !settings.page {
             bail!("demo: the chat belongs to the page, which is switched off; use --demo=false");
         }
@@ -158,6 +165,34 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+impl Settings {
+    /// Lists are in a Redis.
+    fn check_lists(&self) -> anyhow::Result<()> {
+        if self.store.is_some() || self.list_store.is_some() {
+            return Ok(());
+        }
+        let of_services = self.services.iter().map(|service| &service.tuning).any(crate::hooks::need_lists);
+        match (of_services, &self.publish_list) {
+            (true, _) => bail!("app-hooks: lists of workers are in a Redis: name it with store or list-store"),
+            (_, Some(name)) => {
+                bail!("publish-list = {name}: lists are in a Redis: name it with store or list-store")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn publish_list(name: Option<&str>) -> anyhow::Result<Option<ListName>> {
+    name.map(|name| name.parse().context("publish-list")).transpose()
+}
+
+fn list_store(url: Option<String>) -> anyhow::Result<Option<String>> {
+    if let Some(url) = &url {
+        RedisLists::check(url).map_err(|error| anyhow::anyhow!("list-store: {error}"))?;
+    }
+    Ok(url)
 }
 
 /// The store on other machines that is asked for, if one is.
@@ -520,6 +555,23 @@ mod tests {
             ("presence = [\"/queue/**\"]", &["presence", "/queue/**", "below /topic/"]),
             ("anonymous = true", &["anonymous", "jwt-secret"]),
             ("jwt-cookie = \"token\"", &["jwt-cookie", "jwt-jwks"]),
+            ("app-hooks = [\"/app/**\"]", &["app-hooks", "/app/** https://backend.example.com/sockhop"]),
+            ("app-hooks = [\"/topic/a http://x\"]", &["app-hooks", "/topic/a", "begin with /app/"]),
+            ("app-hooks = [\"/app/** ftp://x\"]", &["app-hooks", "ftp://x", "http or https"]),
+            ("app-hooks = [\"/app/** redis:a{b\"]", &["app-hooks", "a{b", "sockhop:{publish}"]),
+            (
+                "app-hooks = [\"/app/** redis:orders\"]\n[[services]]\nprefix = \"/ws\"\nhandler = \"stomp\"",
+                &["app-hooks", "list-store"],
+            ),
+            ("app-list-limit = 5", &["app-list-limit", "redis:"]),
+            ("publish-list = \"news\"", &["publish-list", "news", "list-store"]),
+            ("publish-list = \"\"", &["publish-list", "1 to 256 bytes"]),
+            ("list-store = \"http://x\"", &["list-store", "redis://"]),
+            ("connect-hook = \"backend\"", &["connect-hook", "backend", "http or https"]),
+            ("disconnect-hook = \"http://a:b@x\"", &["disconnect-hook", "without user and password"]),
+            ("hook-timeout = \"1s\"", &["hook-timeout", "connect-hook"]),
+            ("connect-hook = \"http://x\"\nhook-timeout = \"0s\"", &["hook-timeout", "1ms"]),
+            ("connect-hook = \"http://x\"\nhook-concurrency = 0", &["hook-concurrency = 0", "at least 1"]),
             ("listen =", &["sockhop.toml"]),
             ("www = \"/no/such/folder\"", &["www", "/no/such/folder"]),
         ] {

@@ -6,19 +6,31 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use sockhop::ServiceBuilder;
 use sockhop::stomp::{PresencePattern, Rule, Stomp, Tokens};
+use sockhop::store::RedisLists;
 
+use crate::hooks;
 use crate::options::Tuning;
 use crate::settings::{at_least, time};
 use crate::units::{Size, Time};
 
+/// What a service has to know of what is around it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Around<'a> {
+    /// Somebody may ask which sessions there are.
+    pub(crate) listed: bool,
+    /// Where lists are, if anywhere.
+    pub(crate) lists: Option<&'a RedisLists>,
+}
+
 /// A STOMP service with these options. Reads the keys that they name.
-pub(crate) fn stomp(tuning: &Tuning) -> anyhow::Result<Stomp> {
+pub(crate) fn stomp(tuning: &Tuning, lists: Option<&RedisLists>) -> anyhow::Result<Stomp> {
     let stomp = Stomp::new().rules(rules(tuning)?).presence(presence(tuning)?);
     let stomp = limited(stomp, tuning).anonymous(tuning.anonymous.unwrap_or(false));
-    Ok(match tokens(tuning)? {
+    let stomp = match tokens(tuning)? {
         Some(tokens) => stomp.tokens(tokens),
         None => stomp,
-    })
+    };
+    hooks::mount(stomp, tuning, lists)
 }
 
 /// A service with the limits that are given; the others stay the library's defaults.
@@ -42,8 +54,8 @@ fn limited(mut stomp: Stomp, tuning: &Tuning) -> Stomp {
 }
 
 /// A STOMP service below a prefix.
-pub(crate) fn service(prefix: &str, tuning: &Tuning, listed: bool) -> anyhow::Result<ServiceBuilder> {
-    let service = stomp(tuning)?.all_sessions_known(listed).service(prefix);
+pub(crate) fn service(prefix: &str, tuning: &Tuning, around: Around<'_>) -> anyhow::Result<ServiceBuilder> {
+    let service = stomp(tuning, around.lists)?.all_sessions_known(around.listed).service(prefix);
     Ok(match tuning.stomp_max_subscriptions {
         Some(most) => service.max_subscriptions(most),
         None => service,
@@ -79,6 +91,7 @@ pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
     check_limits(tuning)?;
     rules(tuning)?;
     presence(tuning)?;
+    hooks::check(tuning)?;
     let Tuning { jwt_issuer, jwt_audience, jwt_leeway, jwt_user_claim, jwt_cookie, jwt_query, anonymous, .. } =
         tuning;
     let further = [
@@ -157,11 +170,11 @@ fn tokens(tuning: &Tuning) -> anyhow::Result<Option<Tokens>> {
     Ok(Some(tokens))
 }
 
-fn read(option: &str, file: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read(option: &str, file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| told(option, file))
 }
 
-fn told(option: &str, file: &Path) -> String {
+pub(crate) fn told(option: &str, file: &Path) -> String {
     format!("{option} = {}", file.display())
 }
 
@@ -191,11 +204,11 @@ mod tests {
                 ["jwt-jwks-ca", "PEM"],
             ),
         ] {
-            let message = format!("{:#}", stomp(&tuning).unwrap_err());
+            let message = format!("{:#}", stomp(&tuning, None).unwrap_err());
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         }
         let good = folder.path().join("good");
         std::fs::write(&good, "a secret of at least thirty-two bytes\n").unwrap();
-        assert!(stomp(&Tuning { jwt_secret: Some(good), ..Tuning::default() }).is_ok());
+        assert!(stomp(&Tuning { jwt_secret: Some(good), ..Tuning::default() }, None).is_ok());
     }
 }

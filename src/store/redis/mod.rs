@@ -12,6 +12,7 @@ mod excerpts;
 mod keys;
 mod lean;
 mod link;
+mod lists;
 mod members;
 mod once;
 mod origin;
@@ -37,6 +38,8 @@ use async_trait::async_trait;
 use sockhop_transports::CloseReason;
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::lists::{AppendError, Appended, Taken, Waiting};
+pub use self::lists::{InvalidListName, ListName, RedisLists};
 pub use self::url::{InvalidAuthorities, InvalidStoreUrl};
 
 use self::calls::Calls;

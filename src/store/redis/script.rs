@@ -69,6 +69,11 @@ scripts! {
     HERE: "read" on "roster" = " flags=allow-oom" + "channel" "roster" "here";
     KEYS: "list" on "bucket" = " flags=no-writes" + "keys";
     KNOWN: "look up" on "session" = " flags=no-writes" + "session" "known";
+    APPEND: "append to a list" on "list" = "" + "list_append";
+    TAKE: "take from a list" on "list" = " flags=allow-oom" + "list_take";
+    DONE: "remove from a list" on "list" = " flags=allow-oom" + "list_done";
+    STAY: "go on with a list" on "list" = " flags=allow-oom" + "list_stay";
+    YIELD: "leave a list" on "list" = " flags=allow-oom" + "list_yield";
     RENEW: "renew" on "node" = " flags=allow-oom" + "renew";
     LEAVE: "leave" on "node" = " flags=allow-oom" + "leave";
 }
