@@ -2,13 +2,126 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use crate::ChannelName;
+
 /// A destination with wildcards: `*` stands for what is between two of `/` and `.`, `**` for anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pattern<'a>(&'a str);
+
+/// Steps that may be taken to compare two patterns, before they count as too much to be compared.
+const MOST_STEPS: usize = 50_000;
+/// Names that are looked at without a pause.
+const AT_ONCE: usize = 256;
+/// Wildcards that a subscription may have: what they stand for takes the longer to find out the more there are.
+pub(crate) const MOST_WILDCARDS: usize = 8;
+
+impl<'a> Pattern<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// How many wildcards there are.
+    pub(crate) fn wildcards(self) -> usize {
+        let blocks = self.0.split("**");
+        blocks.map(|block| block.matches('*').count() + 1).sum::<usize>() - 1
+    }
+
     /// What stands before the first wildcard.
-    prefix: Box<str>,
-    tokens: Vec<Token>,
+    fn prefix(self) -> &'a str {
+        self.0.split('*').next().unwrap_or_default()
+    }
+
+    /// Whether a destination is one of these. Takes time in proportion to both at most, and no memory.
+    pub(crate) fn matches(self, destination: &str) -> bool {
+        let destination = destination.as_bytes();
+        let (first, others) = self.0.split_once("**").map_or((self.0, None), |(first, rest)| (first, Some(rest)));
+        let Some(mut at) = end_of(first, destination, 0) else { return false };
+        let Some(others) = others else { return at == destination.len() };
+        let mut others = others.split("**").peekable();
+        // Where a block ends rises with where it begins: the first place that fits leaves most room for the others.
+        while let Some(block) = others.next() {
+            let mut places = (at..=destination.len()).filter_map(|from| end_of(block, destination, from));
+            if others.peek().is_none() {
+                return places.any(|end| end == destination.len());
+            }
+            match places.next() {
+                Some(end) => at = end,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether every destination of `other` is one of these. Patterns that are too much to be compared are none of these.
+    pub(crate) fn covers(self, other: Pattern<'_>) -> bool {
+        self.covers_within(other, &mut { MOST_STEPS })
+    }
+
+    /// Takes one of `steps` for each place that is looked at.
+    fn covers_within(self, other: Pattern<'_>, steps: &mut usize) -> bool {
+        if !other.prefix().starts_with(self.prefix()) {
+            return false;
+        }
+        let (ours, theirs) = (Tokens::of(self), Tokens::of(other));
+        let first = (theirs.begin(), ours.begin());
+        let (mut seen, mut waiting) = (HashSet::from([first.clone()]), VecDeque::from([first]));
+        while let Some((their, our)) = waiting.pop_front() {
+            if theirs.is_end(&their) && !ours.is_end(&our) {
+                return false;
+            }
+            // Both separators, what is named here, and what stands for all other letters.
+            let mut letters: Vec<_> =
+                theirs.named(&their).chain(ours.named(&our)).chain(['/', '.', '\0']).collect();
+            letters.sort_unstable();
+            letters.dedup();
+            for letter in letters {
+                let Some(left) = steps.checked_sub(their.len() + our.len() + 1) else { return false };
+                *steps = left;
+                let next = (theirs.step(&their, letter), ours.step(&our, letter));
+                if !next.0.is_empty() && seen.insert(next.clone()) {
+                    waiting.push_back(next);
+                }
+            }
+        }
+        true
+    }
 }
+
+/// Those of many names that a pattern stands for; `None` where they are more than `most`. Others have their turn meanwhile.
+pub(super) async fn find(pattern: &str, names: &[ChannelName], most: usize) -> Option<Vec<ChannelName>> {
+    let (pattern, mut found) = (Pattern::new(pattern), Vec::new());
+    for names in names.chunks(AT_ONCE) {
+        found.extend(names.iter().filter(|name| pattern.matches(name.as_str())).cloned());
+        if found.len() > most {
+            return None;
+        }
+        tokio::task::yield_now().await;
+    }
+    Some(found)
+}
+
+/// Where what a block without `**` stands for ends, if it begins there: there is one such place at most.
+fn end_of(block: &str, destination: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    for (index, literal) in block.split('*').enumerate() {
+        if index > 0 {
+            let is_separator = |byte: &u8| matches!(byte, b'/' | b'.');
+            let length = destination[at..].iter().position(is_separator).unwrap_or(destination.len() - at);
+            if length == 0 {
+                return None;
+            }
+            at += length;
+        }
+        if !destination[at..].starts_with(literal.as_bytes()) {
+            return None;
+        }
+        at += literal.len();
+    }
+    Some(at)
+}
+
+/// A pattern, as it is read along a text.
+struct Tokens(Vec<Token>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
@@ -28,15 +141,10 @@ enum Place {
     Within(usize),
 }
 
-/// Pairs of places that are looked at before patterns count as too much to be compared.
-const MOST_COMPARED: usize = 1024;
-/// Wildcards that a subscription may have: what they stand for takes the longer to find out the more there are.
-pub(crate) const MOST_WILDCARDS: usize = 8;
-
-impl Pattern {
-    pub(crate) fn new(text: &str) -> Self {
-        let mut tokens = Vec::with_capacity(text.len());
-        let mut chars = text.chars().peekable();
+impl Tokens {
+    fn of(pattern: Pattern<'_>) -> Self {
+        let mut tokens = Vec::with_capacity(pattern.0.len());
+        let mut chars = pattern.0.chars().peekable();
         while let Some(c) = chars.next() {
             tokens.push(match c {
                 '*' if chars.next_if_eq(&'*').is_some() => Token::Rest,
@@ -44,48 +152,18 @@ impl Pattern {
                 c => Token::Literal(c),
             });
         }
-        let prefix = text.split('*').next().unwrap_or_default().into();
-        Self { prefix, tokens }
+        Self(tokens)
     }
 
-    /// How many wildcards there are.
-    pub(crate) fn wildcards(&self) -> usize {
-        self.tokens.iter().filter(|token| token.letter().is_none()).count()
-    }
-
-    /// Whether a destination is one of these. Takes time in proportion to both.
-    pub(crate) fn matches(&self, destination: &str) -> bool {
-        if !destination.starts_with(&*self.prefix) {
-            return false;
-        }
-        let mut places = self.begin();
-        for c in destination.chars() {
-            places = self.step(&places, c);
-        }
-        self.is_end(&places)
-    }
-
-    /// Whether every destination of `other` is one of these. Patterns that are too much to be compared are none of these.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        let mut letters: Vec<char> = self.tokens.iter().chain(&other.tokens).filter_map(Token::letter).collect();
-        // Both separators, and what stands for all letters that neither pattern names.
-        letters.extend(['/', '.', '\0']);
-        letters.sort_unstable();
-        letters.dedup();
-        let first = (other.begin(), self.begin());
-        let (mut seen, mut waiting) = (HashSet::from([first.clone()]), VecDeque::from([first]));
-        while let Some((theirs, ours)) = waiting.pop_front() {
-            if other.is_end(&theirs) && !self.is_end(&ours) || seen.len() > MOST_COMPARED {
-                return false;
-            }
-            for &letter in &letters {
-                let next = (other.step(&theirs, letter), self.step(&ours, letter));
-                if !next.0.is_empty() && seen.insert(next.clone()) {
-                    waiting.push_back(next);
-                }
-            }
-        }
-        true
+    /// The letters that lead on from some places and no others do.
+    fn named(&self, places: &[Place]) -> impl Iterator<Item = char> {
+        places.iter().filter_map(|place| match place {
+            Place::Before(at) => match self.0.get(*at) {
+                Some(Token::Literal(letter)) => Some(*letter),
+                _ => None,
+            },
+            Place::Within(_) => None,
+        })
     }
 
     fn begin(&self) -> Vec<Place> {
@@ -101,7 +179,7 @@ impl Pattern {
         }
         places.push(place);
         if let Place::Before(at) = place
-            && self.tokens.get(at) == Some(&Token::Rest)
+            && self.0.get(at) == Some(&Token::Rest)
         {
             self.add(Place::Before(at + 1), places);
         }
@@ -121,7 +199,7 @@ impl Pattern {
                     self.add(Place::Before(at + 1), &mut after);
                     pending.extend(after);
                 }
-                Place::Before(at) => match self.tokens.get(at) {
+                Place::Before(at) => match self.0.get(at) {
                     Some(Token::Literal(c)) if *c == letter => self.add(Place::Before(at + 1), &mut next),
                     Some(Token::Segment) if !is_separator => self.add(Place::Within(at), &mut next),
                     Some(Token::Rest) => self.add(Place::Before(at), &mut next),
@@ -134,7 +212,7 @@ impl Pattern {
     }
 
     fn is_end(&self, places: &[Place]) -> bool {
-        let is_over = |at: usize| self.tokens[at..].iter().all(|token| *token == Token::Rest);
+        let is_over = |at: usize| self.0[at..].iter().all(|token| *token == Token::Rest);
         places.iter().any(|place| match place {
             Place::Before(at) => is_over(*at),
             Place::Within(at) => is_over(at + 1),
@@ -142,17 +220,10 @@ impl Pattern {
     }
 }
 
-impl Token {
-    fn letter(&self) -> Option<char> {
-        match self {
-            Self::Literal(c) => Some(*c),
-            Self::Segment | Self::Rest => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -201,7 +272,31 @@ mod tests {
             ("/topic/*/**", "/topic/*/*", true),
             ("/topic/**.**", "/topic/a.**", true),
         ] {
-            assert_eq!(Pattern::new(wide).covers(&Pattern::new(narrow)), covered, "{wide} {narrow}");
+            assert_eq!(Pattern::new(wide).covers(Pattern::new(narrow)), covered, "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn comparing_takes_few_steps_for_patterns_in_use_and_no_more_than_so_many_for_any() {
+        let long = format!("/topic/{}", "room/".repeat(100));
+        for (wide, narrow) in
+            [("/topic/**", &*format!("{long}**")), (&long, &long), ("/topic/*/**", "/topic/a.b/*.c")]
+        {
+            let mut left = MOST_STEPS;
+            assert!(Pattern::new(wide).covers_within(Pattern::new(narrow), &mut left));
+            assert!(MOST_STEPS - left < 10_000, "{wide} {narrow}: {}", MOST_STEPS - left);
+        }
+        let (wide, narrow) = (format!("/{}", "**a*".repeat(100)), format!("/{}", "*/**a".repeat(100)));
+        let mut left = MOST_STEPS;
+        assert!(!Pattern::new(&wide).covers_within(Pattern::new(&narrow), &mut left), "too much");
+        assert!(left < 1000, "{left}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_pattern_covers_matches_it(pattern in "/[ab/.*]{0,8}", text in "/[ab/.é]{0,8}") {
+            let (pattern, literal) = (Pattern::new(&pattern), Pattern::new(&text));
+            prop_assert_eq!(pattern.matches(&text), pattern.covers(literal));
         }
     }
 }

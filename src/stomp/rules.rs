@@ -107,7 +107,7 @@ impl Rule {
     }
 
     /// Whether the rule lets this user subscribe to whatever a pattern stands for.
-    pub(super) fn allows_all(&self, pattern: &Pattern, user: Option<&Principal>) -> bool {
+    pub(super) fn allows_all(&self, pattern: Pattern<'_>, user: Option<&Principal>) -> bool {
         let own = || with_user(&self.pattern, user.map(Principal::name));
         self.subscribe && self.is_for(user) && own().is_some_and(|own| Pattern::new(&own).covers(pattern))
     }
@@ -252,11 +252,11 @@ mod tests {
         ] {
             let rule: Rule = format!("subscribe {rule} authenticated").parse().unwrap();
             let user = Principal { name: name.to_owned(), claims: serde_json::Map::new(), until: None };
-            assert_eq!(rule.allows_all(&Pattern::new(pattern), Some(&user)), fits, "{rule} {pattern} {name}");
-            assert!(!rule.allows_all(&Pattern::new(pattern), None));
+            assert_eq!(rule.allows_all(Pattern::new(pattern), Some(&user)), fits, "{rule} {pattern} {name}");
+            assert!(!rule.allows_all(Pattern::new(pattern), None));
         }
         let rule: Rule = "send /topic/** anyone".parse().unwrap();
-        assert!(!rule.allows_all(&Pattern::new("/topic/*"), None), "sending is not subscribing");
+        assert!(!rule.allows_all(Pattern::new("/topic/*"), None), "sending is not subscribing");
     }
 
     #[test]

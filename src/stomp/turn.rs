@@ -14,7 +14,7 @@ use super::broker::Broker;
 use super::connect::{Admitted, Connect};
 use super::destination::{Source, Target, session_channel, session_text, user_channel};
 use super::entry;
-use super::pattern::Pattern;
+use super::pattern::{self, Pattern};
 use super::presence;
 use super::refusal::{Refusal, shown};
 use super::rules::{Action, Rule};
@@ -302,7 +302,7 @@ impl Turn<'_> {
     /// Whether one of the rules lets the client subscribe to whatever a pattern stands for, now or later.
     fn check_rules_for_all(&self, pattern: &str) -> Result<(), Refusal> {
         let (user, wanted) = (self.conversation.user(), Pattern::new(pattern));
-        if self.is_allowed(|rule| rule.allows_all(&wanted, user)) {
+        if self.is_allowed(|rule| rule.allows_all(wanted, user)) {
             return Ok(());
         }
         let detail = format!("No one rule lets {} subscribe to all that {pattern} stands for.", self.who());
@@ -466,12 +466,10 @@ impl Turn<'_> {
         if !listed.complete {
             return Err(Refusal::too_many_topics());
         }
-        let wanted = Pattern::new(pattern);
-        let channels: Vec<_> = listed.names.iter().filter(|name| wanted.matches(name.as_str())).cloned().collect();
         // Beside the news.
-        if channels.len() >= most {
-            return Err(Refusal::too_many_for(pattern, most));
-        }
+        let channels = pattern::find(pattern, &listed.names, most.saturating_sub(1))
+            .await
+            .ok_or_else(|| Refusal::too_many_for(pattern, most))?;
         let tag = self.tag(id, ack);
         let too_many = |error| match error {
             SubscribeError::TooMany(most) => Refusal::too_many_for(pattern, most),
