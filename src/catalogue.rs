@@ -35,6 +35,8 @@ pub(crate) struct Catalogue {
 struct Known {
     /// The life of the catalogue in which that was.
     epoch: Option<Epoch>,
+    /// How often it has been seen in that life.
+    sights: u64,
     names: HashMap<ChannelName, Seen>,
     /// When it was last logged that there was no room.
     warned: Option<Instant>,
@@ -45,6 +47,38 @@ struct Seen {
     until: Instant,
     /// The life of the channel.
     epoch: Epoch,
+    /// The catalogue has been lost since: so may the name.
+    doubted: bool,
+    progress: Progress,
+}
+
+/// How far a channel came, as this node has published to it. The catalogue may be lost for a while before anybody notices,
+/// and what is published meanwhile is told to no new follower: so they begin behind what was published before.
+#[derive(Clone, Copy)]
+struct Progress {
+    /// How often the catalogue had been seen to be there.
+    sights: u64,
+    /// The last place before the last sight but one: that sight was asked for when this was published already.
+    safe: u64,
+    /// The last place before the last sight.
+    seen: u64,
+    /// The last place.
+    last: u64,
+}
+
+impl Progress {
+    fn at(seq: u64, sights: u64) -> Self {
+        Self { sights, safe: seq, seen: seq, last: seq }
+    }
+
+    fn reach(&mut self, seq: u64, sights: u64) {
+        match sights - self.sights {
+            0 => {}
+            1 => (self.safe, self.seen) = (self.seen, self.last),
+            _ => (self.safe, self.seen) = (self.last, self.last),
+        }
+        (self.sights, self.last) = (sights, self.last.max(seq));
+    }
 }
 
 /// What an entry of the catalogue's channel says.
@@ -107,13 +141,27 @@ impl Catalogue {
         }
         if let Some(seen) = self.known().names.get(channel)
             && seen.until > Instant::now()
+            && !seen.doubted
         {
             return Ok(Some(seen.epoch));
         }
-        // What was published before this, if anything, is not new: followers begin behind it.
-        let at = node.head(channel).await?;
+        let [at, own] = node.heads([channel, &self.channel]).await?;
+        self.stands_in(own.epoch);
+        let at = self.begin(channel, at);
         self.enlist(node, channel, at).await?;
         Ok(Some(at.epoch))
+    }
+
+    /// Where followers of a channel begin that is entered when it stands at `head`. What was published before is not new, if
+    /// anything was; but some of it may be where the catalogue was lost.
+    fn begin(&self, channel: &ChannelName, head: Position) -> Position {
+        match self.known().names.get(channel) {
+            Some(seen) if seen.doubted && seen.epoch == head.epoch => {
+                Position { seq: seen.progress.safe.min(head.seq), ..head }
+            }
+            Some(seen) if seen.doubted => Position { seq: 0, ..head },
+            _ => head,
+        }
     }
 
     /// Something was published to a channel, whose life was `known` when its name was entered. A new life means that the
@@ -123,14 +171,15 @@ impl Catalogue {
         node: &NodeInner,
         channel: &ChannelName,
         known: Option<Epoch>,
-        epoch: Epoch,
+        last: Position,
     ) {
-        if known.is_none_or(|known| known == epoch) {
-            return;
+        let Some(known) = known else { return };
+        if known == last.epoch {
+            return self.known().reach(channel, last);
         }
         self.known().names.remove(channel);
         // From the life's beginning on: others may have published in it already.
-        if let Err(error) = self.enlist(node, channel, Position { epoch, seq: 0 }).await {
+        if let Err(error) = self.enlist(node, channel, Position { seq: 0, ..last }).await {
             tracing::warn!(%error, %channel, "could not enter a channel into the catalogue again");
         }
     }
@@ -156,16 +205,16 @@ impl Catalogue {
             retention: self.retention,
         };
         let enlisted = node.store.enlist(enlist).await?;
-        self.see(name, at.epoch, enlisted);
+        self.see(name, at, enlisted);
         Ok(())
     }
 
-    fn see(&self, name: &ChannelName, epoch: Epoch, enlisted: Enlisted) {
+    fn see(&self, name: &ChannelName, at: Position, enlisted: Enlisted) {
         let now = Instant::now();
         let mut known = self.known();
         if known.epoch.is_some_and(|epoch| epoch != enlisted.at.epoch) {
             // Which of the two is the newer, the next to be entered tells.
-            *known = Known::default();
+            known.doubt();
             return;
         }
         known.epoch = Some(enlisted.at.epoch);
@@ -176,7 +225,8 @@ impl Catalogue {
             known.names.clear();
         }
         let until = now + if enlisted.entered { AGAIN } else { NO_ROOM };
-        known.names.insert(name.clone(), Seen { until, epoch });
+        let progress = Progress::at(at.seq, known.sights);
+        known.names.insert(name.clone(), Seen { until, epoch: at.epoch, doubted: false, progress });
         if !enlisted.entered && known.warned.is_none_or(|warned| now - warned > NO_ROOM) {
             known.warned = Some(now);
             tracing::warn!(channel = %name, most = self.most, "no room in the catalogue: subscriptions with wildcards end");
@@ -186,8 +236,10 @@ impl Catalogue {
     /// The catalogue is in this life of it. What was entered in another may be lost.
     pub(crate) fn stands_in(&self, epoch: Epoch) {
         let mut known = self.known();
-        if known.epoch.is_some_and(|known| known != epoch) {
-            *known = Known::default();
+        match known.epoch {
+            Some(known_epoch) if known_epoch == epoch => known.sights += 1,
+            Some(_) => known.doubt(),
+            None => {}
         }
     }
 
@@ -205,8 +257,27 @@ impl Catalogue {
             return Ok(listed);
         }
         let listed = Arc::new(node.store.listed(&self.channel).await?);
+        self.stands_in(listed.at.epoch);
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&listed)));
         Ok(listed)
+    }
+}
+
+impl Known {
+    /// The catalogue is another one than it was: all names have to be entered again.
+    fn doubt(&mut self) {
+        self.epoch = None;
+        self.names.values_mut().for_each(|seen| seen.doubted = true);
+    }
+
+    fn reach(&mut self, channel: &ChannelName, last: Position) {
+        let sights = self.sights;
+        if let Some(seen) = self.names.get_mut(channel)
+            && seen.epoch == last.epoch
+            && !seen.doubted
+        {
+            seen.progress.reach(last.seq, sights);
+        }
     }
 }
 
@@ -279,12 +350,13 @@ mod tests {
         let node = Node::new();
         let (inner, name) = (&node.inner, "/topic/a".parse().unwrap());
         node.publish(&name, "x").await.unwrap();
-        assert!(inner.catalogue.known().names.contains_key(&name));
+        let is_known = || !inner.catalogue.known().names[&name].doubted;
+        assert!(is_known());
         inner.catalogue.stands_in(inner.head(inner.catalogue.channel()).await.unwrap().epoch);
-        assert!(inner.catalogue.known().names.contains_key(&name));
+        assert!(is_known());
         inner.catalogue.stands_in(Epoch(1));
-        assert!(inner.catalogue.known().names.is_empty());
+        assert!(!is_known());
         node.publish(&name, "x").await.unwrap();
-        assert!(inner.catalogue.known().names.contains_key(&name));
+        assert!(is_known());
     }
 }

@@ -268,7 +268,7 @@ impl Node {
         let retention = inner.retention(channel);
         let publish = Publish { channel, messages, retention, batch: None };
         let published = inner.store.publish(publish).await?;
-        inner.catalogue.published(inner, channel, known, published.last.epoch).await;
+        inner.catalogue.published(inner, channel, known, published.last).await;
         inner.metrics.published.increment(published.count);
         Ok(published)
     }
@@ -320,7 +320,7 @@ impl Node {
         let outcomes = inner.store.publish_once(publish).await?;
         let fresh = |outcome: &&Once| matches!(outcome, Once::Published(_));
         if let Some(last) = outcomes.iter().rfind(fresh) {
-            inner.catalogue.published(inner, channel, known, last.position().epoch).await;
+            inner.catalogue.published(inner, channel, known, last.position()).await;
         }
         inner.metrics.published.increment(outcomes.iter().filter(fresh).count() as u64);
         Ok(outcomes)
@@ -437,9 +437,17 @@ impl NodeInner {
 
     /// Where a channel stands.
     pub(crate) async fn head(&self, channel: &ChannelName) -> Result<Position, StoreError> {
-        let heads = self.store.heads(std::slice::from_ref(channel)).await?;
-        let none = || StoreError { operation: "heads", reason: "no head was answered".to_owned() };
-        heads.first().copied().ok_or_else(none)
+        self.heads([channel]).await.map(|[head]| head)
+    }
+
+    /// Where channels stand.
+    pub(crate) async fn heads<const N: usize>(
+        &self,
+        channels: [&ChannelName; N],
+    ) -> Result<[Position; N], StoreError> {
+        let heads = self.store.heads(&channels.map(ChannelName::clone)).await?;
+        let none = |_| StoreError { operation: "heads", reason: "not all heads were answered".to_owned() };
+        heads.try_into().map_err(none)
     }
 
     fn sessions(&self) -> usize {

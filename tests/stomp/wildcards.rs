@@ -268,3 +268,24 @@ async fn a_store_that_has_lost_its_data_hides_no_topic_from_wildcards() {
     let expected = ["/topic/a", "/topic/b"].map(|topic| message("w", topic, "after"));
     assert_eq!(messages(&mut client, 2).await, expected);
 }
+
+/// A Redis Cluster loses a part of its data: the catalogue, and not the topics in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_before_a_lost_catalogue_is_missed_reaches_wildcards_too() {
+    let world = World::new(Place::RedisPolls, service).await;
+    world.broker().send("/topic/a", "before").await.unwrap();
+    let lose =
+        "for _, key in ipairs(redis.call('KEYS', 'sockhop:{c:catalogue:topics}*')) do redis.call('DEL', key) end";
+    world.redis().command(&["EVAL", lose, "0"]);
+    let mut client = world.connected(&[]).await;
+    client.subscribe("w", "/topic/*").await;
+    for (topic, body) in [("/topic/a", "not noticed"), ("/topic/new", "x"), ("/topic/a", "noticed")] {
+        world.broker().send(topic, body).await.unwrap();
+    }
+    let mut bodies = Vec::new();
+    while bodies.last().is_none_or(|last| last != "noticed") {
+        let (_, topic, body) = client.message().await;
+        bodies.extend((topic == "/topic/a").then_some(body));
+    }
+    assert!(bodies.ends_with(&["not noticed".to_owned(), "noticed".to_owned()]), "{bodies:?}");
+}
