@@ -44,8 +44,10 @@ pub struct SessionInfo {
 
 /// Sessions that a page may have.
 const MOST: usize = 1000;
-/// How many questions to the store are under way at once.
+/// How many questions to the store are under way at once, and how many of them for the keys of buckets, most of which may
+/// not be needed.
 const AT_ONCE: usize = 64;
+const BUCKETS_AHEAD: usize = 8;
 
 impl SessionInfo {
     fn of(known: &Known) -> Self {
@@ -81,21 +83,31 @@ impl Broker {
         let most = most.clamp(1, MOST);
         let mut sessions = Vec::new();
         let first = after.map_or(0, |after| after.bucket);
-        let buckets = futures_util::stream::iter(first..SessionKey::BUCKETS)
-            .map(|bucket| self.bucket(bucket))
-            .buffered(AT_ONCE);
-        let mut buckets = std::pin::pin!(buckets);
-        while let Some(bucket) = buckets.next().await {
+        let keys = futures_util::stream::iter(first..SessionKey::BUCKETS)
+            .map(|bucket| self.store().keys(bucket))
+            .buffered(BUCKETS_AHEAD);
+        let mut keys = std::pin::pin!(keys);
+        loop {
+            // Whole buckets, and of these no more than may fill the page.
+            let (mut wanted, mut is_last) = (Vec::new(), false);
+            while !is_last && sessions.len() + wanted.len() <= most {
+                match keys.next().await {
+                    Some(keys) => wanted.extend(keys?),
+                    None => is_last = true,
+                }
+            }
             let behind = |known: &&Known| after.is_none_or(|after| known.session.id() > after);
-            for known in bucket?.iter().filter(behind) {
+            for known in self.in_order(wanted).await?.iter().filter(behind) {
                 if sessions.len() == most {
                     let next = sessions.last().map(|last: &SessionInfo| last.id);
                     return Ok(Sessions { sessions, next });
                 }
                 sessions.push(SessionInfo::of(known));
             }
+            if is_last {
+                return Ok(Sessions { sessions, next: None });
+            }
         }
-        Ok(Sessions { sessions, next: None })
     }
 
     /// The sessions of a user, as [`sessions`](Self::sessions) lists all.
@@ -124,7 +136,7 @@ impl Broker {
     /// # Errors
     /// The store cannot be reached.
     pub async fn disconnect(&self, session: SessionId, reason: CloseReason) -> Result<bool, StoreError> {
-        let known = self.bucket(session.bucket).await?;
+        let known = self.all_known(self.store().keys(session.bucket).await?).await?;
         match known.iter().find(|known| known.session.id() == session) {
             Some(known) => self.end(known.session, reason).await,
             None => Ok(false),
@@ -172,16 +184,17 @@ impl Broker {
         Ok((here.members.into_iter().map(|member| member.session).collect(), here.next))
     }
 
-    /// What is known of the sessions of a bucket, in the order of their ids.
-    async fn bucket(&self, bucket: u16) -> Result<Vec<Known>, StoreError> {
-        let mut known = self.all_known(self.store().keys(bucket).await?).await?;
+    /// What is known of sessions, in the order of their ids.
+    async fn in_order(&self, keys: Vec<SessionKey>) -> Result<Vec<Known>, StoreError> {
+        let mut known = self.all_known(keys).await?;
         known.sort_unstable_by_key(|known| known.session.id());
         Ok(known)
     }
 
     async fn all_known(&self, keys: Vec<SessionKey>) -> Result<Vec<Known>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
-        let mut answers = futures_util::stream::iter(keys).map(|key| self.store().known(key)).buffered(AT_ONCE);
+        let mut answers =
+            futures_util::stream::iter(keys).map(|key| self.store().known(key, &state::TOLD)).buffered(AT_ONCE);
         while let Some(known) = answers.next().await {
             found.extend(known?);
         }

@@ -123,6 +123,8 @@ const TRANSACTION: &str = "stomp.tx.";
 pub(super) const SUBSCRIPTIONS: &str = "stomp.subscriptions";
 const NUMBERED: &str = "stomp.queues";
 const ACKED: &str = "stomp.ack.";
+/// What others are told of a session is in these.
+pub(super) const TOLD: [&str; 2] = [CONNECTION, SUBSCRIPTIONS];
 
 /// Transactions that a session may have open.
 pub(super) const MOST_TRANSACTIONS: usize = 16;

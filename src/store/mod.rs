@@ -217,8 +217,8 @@ pub trait Store: Send + Sync + 'static {
     /// Why clients should not be sent to this node now; `None` where nothing speaks against it.
     fn unready(&self, node: NodeId) -> Option<&'static str>;
 
-    /// Writes a session into a roster. That it is there is said again from time to time: otherwise it is taken for gone, some
-    /// half an hour later.
+    /// Writes a session into a roster. That it is there is said again from time to time: otherwise a store that outlives
+    /// nodes takes it for gone, some half an hour later. One whose nodes end with it need not.
     async fn enter(&self, roster: Roster<'_>, stay: Stay, visitor: Visitor<'_>) -> Result<Entered, StoreError>;
 
     /// Ends a session's stay in a roster. An [`enter`](Self::enter) of the same stay that comes late changes nothing.
@@ -230,8 +230,8 @@ pub trait Store: Send + Sync + 'static {
     /// The keys of the sessions that the store knows in a [bucket](SessionKey::bucket).
     async fn keys(&self, bucket: u16) -> Result<Vec<SessionKey>, StoreError>;
 
-    /// What the store knows of a session that is open.
-    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError>;
+    /// What the store knows of a session that is open, with those of its attributes.
+    async fn known(&self, key: SessionKey, attributes: &[&str]) -> Result<Option<Known>, StoreError>;
 
     /// Sends a signal to a node.
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError>;

@@ -510,8 +510,8 @@ impl Store for Way {
         self.base.keys(bucket).await
     }
 
-    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
-        self.base.known(key).await
+    async fn known(&self, key: SessionKey, attributes: &[&str]) -> Result<Option<Known>, StoreError> {
+        self.base.known(key, attributes).await
     }
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {

@@ -200,24 +200,29 @@ pub(crate) async fn open_sessions_are_found_by_bucket_and_looked_up(world: World
     }
     let held = node.open("held", None).await;
     open.push(held.session);
-    store.set_attribute(held.session, "a", Some("b".to_owned())).await.unwrap();
+    for name in ["a", "other"] {
+        store.set_attribute(held.session, name, Some("b".to_owned())).await.unwrap();
+    }
     let closed = node.opened("closed").await;
     store.close(closed, crate::world::reason()).await.unwrap();
     let mut found = Vec::new();
     for bucket in 0..sockhop::SessionKey::BUCKETS {
         for key in store.keys(bucket).await.unwrap() {
             assert_eq!(key.bucket(), bucket);
-            found.extend(store.known(key).await.unwrap());
+            found.extend(store.known(key, &[]).await.unwrap());
         }
     }
     let mut sessions: Vec<_> = found.iter().map(|known| known.session).collect();
     sessions.sort_unstable();
     open.sort_unstable();
     assert_eq!(sessions, open, "each once, and none that is over");
-    let known = store.known(held.session.key).await.unwrap().expect("known");
-    assert_eq!((known.node, known.attributes["a"].as_str()), (Some(node.id), "b"));
+    let known = store.known(held.session.key, &["a", "none"]).await.unwrap().expect("known");
+    let attributes: Vec<_> =
+        known.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!((known.node, attributes), (Some(node.id), vec![("a", "b")]), "those that were asked for");
     assert_eq!(&*known.origin.service, "/test");
-    let free = store.known(open.iter().find(|session| **session != held.session).unwrap().key).await.unwrap();
+    let free = open.iter().find(|session| **session != held.session).unwrap();
+    let free = store.known(free.key, &[]).await.unwrap();
     assert_eq!(free.expect("known").node, None);
-    assert!(store.known(key("nobody")).await.unwrap().is_none());
+    assert!(store.known(key("nobody"), &[]).await.unwrap().is_none());
 }

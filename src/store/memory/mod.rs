@@ -780,8 +780,8 @@ impl Store for MemoryStore {
         Ok(shard.records.keys().filter(|key| key.bucket() == bucket).copied().collect())
     }
 
-    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
-        Ok(self.shard(key).records.get(&key).and_then(|record| record.known()))
+    async fn known(&self, key: SessionKey, attributes: &[&str]) -> Result<Option<Known>, StoreError> {
+        Ok(self.shard(key).records.get(&key).and_then(|record| record.known(attributes)))
     }
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {

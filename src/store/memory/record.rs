@@ -282,11 +282,12 @@ impl Record {
         Ok(())
     }
 
-    pub(super) fn known(&self) -> Option<Known> {
+    pub(super) fn known(&self, attributes: &[&str]) -> Option<Known> {
+        let attribute = |name: &&str| Some(((*name).to_owned(), self.attributes.get(*name)?.clone()));
         self.is_open().then(|| Known {
             session: self.session,
             origin: Arc::clone(&self.origin),
-            attributes: self.attributes.clone(),
+            attributes: attributes.iter().filter_map(attribute).collect(),
             node: self.holder().map(|holder| holder.node),
             subscriptions: self.subscriptions.len(),
         })

@@ -611,8 +611,8 @@ impl Store for RedisStore {
         self.inner.session_keys(bucket).await
     }
 
-    async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
-        self.inner.known(key).await
+    async fn known(&self, key: SessionKey, attributes: &[&str]) -> Result<Option<Known>, StoreError> {
+        self.inner.known(key, attributes).await
     }
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {

@@ -139,9 +139,10 @@ impl Inner {
         Ok(found)
     }
 
-    pub(super) async fn known(&self, key: SessionKey) -> Result<Option<Known>, StoreError> {
+    pub(super) async fn known(&self, key: SessionKey, attributes: &[&str]) -> Result<Option<Known>, StoreError> {
         let keys = self.keys.session(key);
-        let mut reply = self.session(&script::KNOWN, &keys, &[]).await?;
+        let names: Vec<_> = attributes.iter().map(|name| Argument::from(*name)).collect();
+        let mut reply = self.session(&script::KNOWN, &keys, &names).await?;
         if reply.text()? == "none" {
             return Ok(None);
         }
