@@ -280,7 +280,7 @@ mod tests {
     fn comparing_takes_few_steps_for_patterns_in_use_and_no_more_than_so_many_for_any() {
         let long = format!("/topic/{}", "room/".repeat(100));
         for (wide, narrow) in
-            [("/topic/**", &*format!("{long}**")), (&long, &long), ("/topic/*/**", "/topic/a.b/*.c")]
+            [("/topic/**", &*format!("{long}**")), (&long, &long), ("/topic/*/**", "/topic/a/*.c")]
         {
             let mut left = MOST_STEPS;
             assert!(Pattern::new(wide).covers_within(Pattern::new(narrow), &mut left));
