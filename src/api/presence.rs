@@ -10,6 +10,8 @@ use crate::stomp::{Broker, Presence, PresenceError};
 
 /// Members or sessions of a page, where the caller does not say.
 const PAGE: usize = 100;
+/// Characters of a reason: so many fit into a close frame, whatever they are.
+const LONGEST_REASON: usize = 30;
 
 /// Who is in a destination.
 pub(super) async fn here(broker: &Broker, query: &str) -> Result<Value, Problem> {
@@ -66,9 +68,13 @@ fn reason(query: &str) -> Result<CloseReason, Problem> {
             .filter(|code| (3000..=4999).contains(code))
             .ok_or_else(|| Problem::field("code", "A code is 3000 to 4999."))?,
     };
-    let text = parameters.get("reason").unwrap_or_else(|| usual.text()).to_owned();
-    CloseReason::new(code, text)
-        .map_err(|_| Problem::field("reason", format!("A reason has at most {} bytes.", CloseReason::MAX_TEXT)))
+    let told = parameters.get("reason");
+    let is_long = told.is_some_and(|text| text.chars().count() > LONGEST_REASON);
+    let reason = CloseReason::new(code, told.unwrap_or_else(|| usual.text()).to_owned());
+    reason
+        .ok()
+        .filter(|_| !is_long)
+        .ok_or_else(|| Problem::field("reason", format!("A reason has at most {LONGEST_REASON} characters.")))
 }
 
 /// The parameters of a query.
