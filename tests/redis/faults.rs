@@ -104,6 +104,24 @@ async fn a_restart_without_its_data_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_another_server_goes_on_with_is_numbered_in_another_epoch() {
+    let redis = Redis::with(&["appendonly yes", "appendfsync always"]);
+    let member = Member::with(&redis.url(), |store| store);
+    member.ready().await;
+    let queue = "/queue/a".parse().unwrap();
+    let enqueue = async |text: &str| {
+        let (messages, retention) = (&[Message::new(text)], Retention::default());
+        member.store.enqueue(Publish { channel: &queue, messages, retention, batch: None }).await.unwrap().last
+    };
+    let (first, second) = (enqueue("1").await, enqueue("2").await);
+    assert_eq!((first.epoch, first.seq, second.seq), (second.epoch, 1, 2));
+    blocking(|| redis.restart()).await;
+    let third = enqueue("3").await;
+    assert_eq!(third.seq, 3, "it has all that the one before had");
+    assert_ne!(third.epoch, second.epoch, "it might have had less");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flush_is_told() {
     let redis = Redis::start();
     let account = hurt(&redis, "FLUSHALL", |redis| drop(redis.command(&["FLUSHALL"]))).await;
