@@ -12,6 +12,17 @@ const COLUMNS = [
   'reordered',
   'promised',
 ];
+const QUEUE_COLUMNS = [
+  'queue with acks',
+  'consumers',
+  'connections ended',
+  'accepted',
+  'acknowledged',
+  'lost',
+  'left',
+  'redelivered',
+  'came again',
+];
 const HEADING = '## STOMP';
 
 /** The part of the document. */
@@ -23,6 +34,14 @@ sends every ${setting.stompMs / 1000} s to each destination and asks for receipt
 subscribes again, with \`after\` where that is said: then nothing may be missing or come twice over all of its connections, and
 every message whose receipt came has to be there; otherwise within each. Heart-beats go to and fro every 3 s: by them the
 client in Node notices that a stream was cut.
+
+Queues are those of \`/queue/**\`, one for consumers of each transport and one for consumers of all three. They subscribe with
+\`ack:client-individual\`, work for a second on each message, and acknowledge it with a receipt. Every message whose receipt
+came must be acknowledged by a consumer, or it is *lost*; what a last consumer finds once the others have unsubscribed is
+*left*. *Redelivered* are the messages that came with the header that says so: those that a consumer had when its
+connection ended. *Came again* are those of them that a consumer had seen before, and not only been sent; all must have the
+header, and none may come once the receipt of its ACK has. *Acknowledged* counts those as well whose publisher got no
+receipt. Of each ended connection the promise is that of its transport above.
 
 ${stomp.map(part).join('\n\n')}
 `;
@@ -36,10 +55,12 @@ export function withStompPart(text, part) {
   return text.slice(0, at) + part + (next < 0 ? '' : text.slice(next));
 }
 
-function part({ event, rows, accepted }) {
+function part({ event, rows, queues, accepted }) {
   return `### STOMP: ${capital(event.text)}
 
 ${table(COLUMNS, rows.map(row))}
+
+${table(QUEUE_COLUMNS, queues.map(queueRow))}
 
 Publishers: ${accepted} messages with a receipt.`;
 }
@@ -47,4 +68,9 @@ Publishers: ${accepted} messages with a receipt.`;
 function row({ kind, transport, account, promised }) {
   const { clients, delivered, lost, repeated, reordered } = account;
   return [`${kind}, ${transport}`, clients, endsText(account.ends), delivered, lost, repeated, reordered, promised];
+}
+
+function queueRow({ name, account }) {
+  const { clients, ends, accepted, acknowledged, lost, left, redelivered, again } = account;
+  return [name, clients, endsText(ends), accepted, acknowledged, lost, left, redelivered, again];
 }

@@ -15,11 +15,15 @@ const PATIENCE_MS = 12_000;
  * @param {string} seat.destination what it subscribes to
  * @param {boolean} [seat.after] whether it goes on behind the last message that it has seen
  * @param {object} [seat.credentials] headers of CONNECT
+ * @param {object} [seat.headers] further headers of SUBSCRIBE
+ * @param {(message: object, life: object, client: Client) => void} [seat.handle] what it does with a message
  */
-export function takeStompSeat({ url, transport, beatMs, destination, after = false, credentials = {} }) {
+export function takeStompSeat(seat) {
+  const { url, transport, beatMs, destination, after = false, credentials = {}, headers: own = {}, handle } = seat;
   const lives = [];
   const errors = [];
   let last;
+  let subscription;
   let here = true;
   const client = new Client({
     webSocketFactory: () => new SockJS(url, null, { transports: [transport], timeout: PATIENCE_MS }),
@@ -32,14 +36,17 @@ export function takeStompSeat({ url, transport, beatMs, destination, after = fal
     const life = { closed: null, subscribed: false, got: new Map(), bodies: [] };
     lives.push(life);
     client.watchForReceipt('subscribed', () => (life.subscribed = true));
-    const receive = ({ headers, body }) => {
+    const receive = (message) => {
+      const { headers, body } = message;
       last = headers['message-id'];
       life.bodies.push(body);
       const ids = life.got.get(headers.destination);
       if (ids) ids.push(last);
       else life.got.set(headers.destination, [last]);
+      handle?.(message, life, client);
     };
-    client.subscribe(destination, receive, { receipt: 'subscribed', ...(after && last ? { after: last } : {}) });
+    const behind = after && last ? { after: last } : {};
+    subscription = client.subscribe(destination, receive, { receipt: 'subscribed', ...own, ...behind });
   };
   client.onStompError = ({ headers }) => errors.push(headers.message);
   client.onWebSocketClose = ({ code }) => {
@@ -52,6 +59,12 @@ export function takeStompSeat({ url, transport, beatMs, destination, after = fal
     isReady: () => lives.length > 0 && lives.at(-1).closed === null && lives.at(-1).subscribed,
     lives,
     errors,
+    /** Resolves once the server has ended its subscription. */
+    unsubscribe: () =>
+      new Promise((resolve) => {
+        client.watchForReceipt('unsubscribed', resolve);
+        subscription.unsubscribe({ receipt: 'unsubscribed' });
+      }),
     leave: () => {
       here = false;
       return client.deactivate({ force: true });

@@ -1,5 +1,5 @@
-// STOMP under the same events: topics, wildcards, destinations of users, and `after`, for stock @stomp/stompjs over
-// sockjs-client.
+// STOMP under the same events: topics, wildcards, destinations of users, `after`, and work queues, for stock @stomp/stompjs
+// over sockjs-client.
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -10,11 +10,14 @@ import { startCluster } from '../harness/cluster.js';
 import { accountOf, numberOf } from './stomp-account.js';
 import { calm, drains, kills } from './events.js';
 import { startStompPublisher } from './stomp-publisher.js';
+import { openQueue } from './stomp-queues.js';
 import { takeStompSeat } from './stomp-seat.js';
 
 const TOPIC = '/topic/reliability';
 const WILD = ['/topic/wild.1', '/topic/wild.2', '/topic/wild.3'];
 const TRANSPORTS = ['websocket', 'xhr-streaming', 'xhr-polling'];
+// A queue for each of them, and one that all share.
+const QUEUES = [...TRANSPORTS.map((transport) => [transport]), TRANSPORTS];
 const EVENTS = [calm, drains, kills];
 const READY_MS = 60_000;
 // A client that does not see that its stream was cut misses two of these.
@@ -64,6 +67,7 @@ export async function tryStomp(setting, isWanted) {
     try {
       const found = await tryEvent(cluster, event, setting, secret);
       for (const row of found.rows) console.error(`  ${row.kind}, ${row.transport} ${JSON.stringify(row.account)}`);
+      for (const queue of found.queues) console.error(`  queue, ${queue.name} ${JSON.stringify(queue.account)}`);
       trials.push({ event, ...found, output: found.breaches.length > 0 ? cluster.output : '' });
     } finally {
       await cluster.stop();
@@ -84,10 +88,13 @@ async function tryEvent(cluster, event, { seconds, stompClients, stompMs }, secr
     }
   }
   const seats = groups.flatMap((group) => group.seats);
-  const ready = () => seats.every((seat) => seat.isReady());
+  const queues = QUEUES.map((transports) => openQueue({ url, transports, consumers: stompClients, beatMs: BEAT_MS }));
+  const everybody = [...seats, ...queues.flatMap((queue) => queue.seats)];
+  const ready = () => everybody.every((seat) => seat.isReady());
   await until('all to be subscribed', READY_MS, ready);
   const users = groups.flatMap(({ kind, users }) => (kind.user ? users : []));
   const destinations = [TOPIC, ...WILD, ...users.map((user) => `/user/${user}/queue/own`)];
+  destinations.push(...queues.map(({ destination }) => destination));
   const publishers = cluster.nodes.map((node) =>
     startStompPublisher({ url: `${node.url}/ws`, name: node.name, destinations, ms: stompMs }),
   );
@@ -99,7 +106,8 @@ async function tryEvent(cluster, event, { seconds, stompClients, stompMs }, secr
     await pause(3 * BEAT_MS);
     await until('all to be subscribed again', READY_MS, ready);
     const heads = () => headsOf(groups);
-    await settled(seats);
+    await settled(everybody);
+    await emptied(cluster, queues, publishers, ready);
     const rows = groups.map(({ kind, transport, seats, users }) => ({
       kind: kind.name,
       transport,
@@ -109,13 +117,19 @@ async function tryEvent(cluster, event, { seconds, stompClients, stompMs }, secr
         { goesOn: kind.goesOn, heads: (client) => heads().get(kind.user ? users[client] : kind.name) },
       ),
     }));
+    const promisedOf = ({ transports }) => transports.map((transport) => ends[event.name](transport));
+    const queueBreaches = queues.flatMap((queue) => {
+      const codes = promisedOf(queue).flatMap(({ codes }) => codes);
+      return queue.breaches(publishers, codes).map((breach) => `queue, ${queue.name}: ${breach}`);
+    });
     return {
       rows,
+      queues: queues.map((queue) => ({ name: queue.name, account: queue.account(publishers) })),
       accepted: sum(publishers, ({ accepted }) => accepted.length),
-      breaches: breachesOf(rows, groups, publishers, event),
+      breaches: [...breachesOf(rows, groups, publishers, event), ...queueBreaches],
     };
   } finally {
-    await Promise.all([...seats, ...publishers].map((each) => each.leave()));
+    await Promise.all([...everybody, ...publishers].map((each) => each.leave()));
   }
 }
 
@@ -166,6 +180,14 @@ function breachesOf(rows, groups, publishers, event) {
     }
   }
   return breaches;
+}
+
+/** Waits for consumers to handle all there is, as long as that may take, and looks for what they have left. */
+async function emptied(cluster, queues, publishers, ready) {
+  const end = Date.now() + ARRIVED_MS;
+  while (!queues.every((queue) => queue.isDone(publishers)) && Date.now() < end) await pause(LOOK_MS);
+  await until('all consumers to be there', READY_MS, ready);
+  await Promise.all(queues.map((queue) => queue.sweep(`${cluster.nodes[0].url}/ws`)));
 }
 
 /** Resolves once nothing more comes. */

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { accountsOf, commonOrder } from '../reliability/accounts.js';
 import { broken, promisedOf } from '../reliability/promises.js';
 import { accountOf as stompAccountOf } from '../reliability/stomp-account.js';
+import { queueAccountOf, queueBreaches } from '../reliability/stomp-queue-account.js';
 import { withStompPart } from '../reliability/stomp-document.js';
 
 const published = (...numbers) => numbers.map((number) => `published n-${number} p1:${number}`);
@@ -124,5 +125,74 @@ describe('accounts of STOMP', () => {
     const old = '# A\n\n## STOMP\n\nold\n\n### STOMP: x\n';
     assert.equal(withStompPart(`${old}\n## B\n`, part), '# A\n\n## STOMP\n\nnew\n\n## B\n');
     assert.equal(withStompPart(old, part), '# A\n\n## STOMP\n\nnew\n');
+  });
+});
+
+describe('accounts of queues', () => {
+  const came = (text, redelivered = false) => ({ what: 'came', text, redelivered });
+  const acked = (text) => [
+    { what: 'acked', text },
+    { what: 'confirmed', text },
+  ];
+  const handled = (text) => [came(text), ...acked(text)];
+  const lives = [[{ closed: 1006 }, { closed: null }], [{ closed: null }]];
+  const accountOf = (log) => queueAccountOf(lives, { accepted: ['a', 'b'], log });
+  const whole = { clients: 2, ends: { 1006: 1 }, accepted: 2, delivered: 2, acknowledged: 2 };
+  const none = { lost: 0, left: 0, redelivered: 0, again: 0, unmarked: 0, afterConfirmed: 0 };
+
+  for (const [claim, log, expected] of [
+    ['every message that is handled once is well', [...handled('a'), ...handled('b')], {}],
+    [
+      'a message that comes again before anybody is known to have handled it is counted, and well',
+      [came('a'), ...handled('b'), came('a', true), ...acked('a')],
+      { delivered: 3, redelivered: 1, again: 1 },
+    ],
+    [
+      'an ACK whose receipt was lost with its node handles a message',
+      [came('a'), { what: 'acked', text: 'a' }, ...handled('b')],
+      {},
+    ],
+    [
+      'what was sent and not said to be accepted may be handled as well',
+      [...handled('a'), ...handled('b'), ...handled('unsure')],
+      { delivered: 3, acknowledged: 3 },
+    ],
+  ]) {
+    test(claim, () => {
+      const account = accountOf(log);
+      assert.deepEqual(account, { ...whole, ...none, ...expected });
+      assert.deepEqual(queueBreaches(account, [1006]), []);
+    });
+  }
+
+  for (const [claim, log, expected] of [
+    ['a message that nobody got is lost', handled('a'), { delivered: 1, acknowledged: 1, lost: 1 }],
+    ['a message that nobody acknowledged is lost', [...handled('a'), came('b')], { acknowledged: 1, lost: 1 }],
+    [
+      'a message that the last consumer finds was left',
+      [...handled('a'), ...handled('b'), { what: 'left', text: 'b' }],
+      { left: 1 },
+    ],
+    [
+      'a message that comes again must say so',
+      [came('a'), ...handled('a'), ...handled('b')],
+      { delivered: 3, again: 1, unmarked: 1 },
+    ],
+    [
+      'a message that comes after the receipt of its ACK was handled for nothing',
+      [...handled('a'), ...handled('b'), came('a', true)],
+      { delivered: 3, redelivered: 1, again: 1, afterConfirmed: 1 },
+    ],
+  ]) {
+    test(`${claim}, and that breaks the promise`, () => {
+      const account = accountOf(log);
+      assert.deepEqual(account, { ...whole, ...none, ...expected });
+      assert.equal(queueBreaches(account, [1006]).length, 1);
+    });
+  }
+
+  test('a connection may end with the promised codes alone', () => {
+    const account = accountOf([...handled('a'), ...handled('b')]);
+    assert.deepEqual(queueBreaches(account, [1000]), ['1 connections ended with 1006']);
   });
 });
