@@ -1,12 +1,17 @@
 //! Hooks while nodes are killed: the application is called again under the same id, and told of each end once.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 use crate::backend::{Answer, Backend};
+use crate::places::Certificates;
 use crate::program::Program;
 use crate::server::{Redis, until};
 
@@ -127,4 +132,54 @@ fn the_end_of_each_websocket_of_a_killed_node_is_told_once() {
     expected.sort();
     assert_eq!(ended, expected);
     until("nothing is left of them", || redis.keys("sockhop:{s").iter().all(|key| !key.contains("anchors")));
+}
+
+/// Ends TLS in front of a server; the port.
+fn behind_tls(server: SocketAddr, certificates: &Certificates) -> u16 {
+    let chain = vec![CertificateDer::from_pem_file(certificates.path("cert.pem")).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_file(certificates.path("key.pem")).expect("a key");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+        .expect("a configuration");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("it can be awaited");
+    let port = listener.local_addr().expect("its address").port();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // Who does not trust the certificate hangs up.
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let mut server = tokio::net::TcpStream::connect(server).await.expect("the server listens");
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+                });
+            }
+        });
+    });
+    port
+}
+
+#[test]
+fn a_hook_behind_https_is_asked_where_its_authority_is_trusted_and_else_nobody_is_let_in() {
+    let backend = Backend::start(|_, _| Answer::Json(json!({ "user": { "name": "ann" } })));
+    let certificates = Certificates::make();
+    let url = format!("https://localhost:{}/hook", behind_tls(backend.address(), &certificates));
+    let redis = Redis::start();
+    let flags = [&FLAGS[..], &["--connect-hook", &url]].concat();
+    let trusting = certificates.path("ca.pem");
+    let trusts = Program::start_with(&redis.url(), &flags, &[("SSL_CERT_FILE", &trusting)]);
+    trusts.wait_ready();
+    drop(Client::connected(&trusts, "ann"));
+    assert_eq!(backend.calls().len(), 1);
+    let others = Certificates::make();
+    let distrusts = Program::start_with(&redis.url(), &flags, &[("SSL_CERT_FILE", &others.path("ca.pem"))]);
+    distrusts.wait_ready();
+    let refused = Client::refused(&distrusts, "ann");
+    assert!(refused.contains("message:unavailable"), "{refused}");
+    assert_eq!(backend.calls().len(), 1, "it has seen nothing of it");
 }

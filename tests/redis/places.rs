@@ -54,10 +54,10 @@ fn sentinels_that_know_no_credentials_will_do() {
 }
 
 /// An authority, and a certificate of it for 127.0.0.1 and localhost, made by openssl.
-struct Certificates(TempDir);
+pub(crate) struct Certificates(TempDir);
 
 impl Certificates {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let made = Self(tempfile::tempdir().unwrap());
         let folder = made.0.path();
         std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
@@ -73,7 +73,7 @@ impl Certificates {
         made
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }
 
