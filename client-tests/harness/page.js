@@ -61,7 +61,11 @@ export class Page {
 
   /** Resolves once the element's text fits `pattern`; its failure shows the text there was. */
   async reads(name, pattern, ms = OPEN_MS) {
-    const fits = ([id, source]) => new RegExp(source).test(document.querySelector(`[data-testid="${id}"]`).innerText);
+    // The part may have yet to come.
+    const fits = ([id, source]) => {
+      const part = document.querySelector(`[data-testid="${id}"]`);
+      return part !== null && new RegExp(source).test(part.innerText);
+    };
     try {
       await this.page.waitForFunction(fits, [name, pattern.source], { timeout: ms });
     } catch (error) {
