@@ -78,7 +78,8 @@ impl Inner {
         }
     }
 
-    /// Looks at what nodes that are gone have left in memory, in the buckets of a node: no deadline tells of it.
+    /// Looks at what nodes that are gone have left in memory: no deadline tells of it. In all buckets, since whoever looks
+    /// after one now may have come too late to miss the node that is gone.
     async fn sweep_anchors(self: &Arc<Self>, member: &Member) {
         let departed = self.observed().departed(self.lease);
         if departed.is_empty() {
@@ -86,14 +87,13 @@ impl Inner {
         }
         let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
         let known = Mutex::new(Known { alive, dead: Vec::new() });
-        let buckets = self.buckets(member.id);
         let map = self.runner.servers.map();
         for server in map.servers() {
             let Some(link) = server.link() else { continue };
             let is_here = |bucket: &u16| {
                 map.server(Keys::bucket_slot(*bucket)).is_some_and(|owner| Arc::ptr_eq(owner, &server))
             };
-            let here: Vec<u16> = buckets.iter().copied().filter(is_here).collect();
+            let here: Vec<u16> = (0..BUCKETS).filter(is_here).collect();
             let mut ask = redis::pipe();
             ask.ignore_errors();
             for node in &departed {
@@ -238,12 +238,17 @@ const COUNT: Duration = Duration::from_secs(5);
 /// Sweeps, until the store is dropped.
 pub(super) async fn keep_swept(store: Weak<Inner>) {
     let mut counted: Option<Instant> = None;
+    let mut missed: Option<Instant> = None;
     loop {
         let pause = {
             let Some(store) = store.upgrade() else { return };
             let count = counted.is_none_or(|at| at.elapsed() >= COUNT);
+            let miss = missed.is_none_or(|at| at.elapsed() >= store.lease / 10);
             for member in store.members().into_iter().filter(|member| member.has_lease()) {
-                store.sweep_anchors(&member).await;
+                if miss {
+                    store.sweep_anchors(&member).await;
+                    missed = Some(Instant::now());
+                }
                 store.sweep_buckets(&member, count).await;
                 if count {
                     counted = Some(Instant::now());
