@@ -138,8 +138,10 @@ class Watcher {
 async function settled(watcher, tabs) {
   const expected = () => [...new Set(tabs.filter(({ isOpen }) => isOpen).map(({ user }) => user))].sort();
   const told = () => [...watcher.here()].sort();
+  const until = performance.now() + SETTLED_MS + LOOK_MS;
   const waiting = async () => {
-    while (JSON.stringify(told()) !== JSON.stringify(expected())) await pause(LOOK_MS);
+    // Not for ever: whoever waits beside it has given up by then.
+    while (JSON.stringify(told()) !== JSON.stringify(expected()) && performance.now() < until) await pause(LOOK_MS);
   };
   await within(SETTLED_MS, () => `${expected()} to be told; it was ${told()}`, waiting());
 }
