@@ -2,6 +2,8 @@ import js from '@eslint/js';
 import globals from 'globals';
 
 export default [
+  // Python's packages bring scripts of their own.
+  { ignores: ['.venv/'] },
   js.configs.recommended,
   { languageOptions: { globals: globals.node } },
   {
