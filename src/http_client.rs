@@ -7,6 +7,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,8 +64,20 @@ impl Server {
         if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(InvalidUrl::Credentials);
         }
-        let tls = tls(url.scheme_str() == Some("https")).map_err(|_| InvalidUrl::Tls)?;
-        Ok(Self { url, tls })
+        Self::trusting(url, None).map_err(|_| InvalidUrl::Tls)
+    }
+
+    /// The server of a URL, for which these authorities vouch; those of the system where there are none.
+    pub(crate) fn trusting(url: Uri, authorities: Option<&RootCertStore>) -> Result<Self, rustls::Error> {
+        let roots = match authorities {
+            Some(roots) => roots.clone(),
+            None if url.scheme_str() == Some("https") => of_the_system(),
+            None => RootCertStore::empty(),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        Ok(Self { url, tls: builder.with_root_certificates(roots).with_no_client_auth() })
     }
 }
 
@@ -112,15 +125,11 @@ impl HttpClient {
     }
 }
 
-/// The authorities that the system trusts, where they are needed.
-fn tls(needed: bool) -> Result<rustls::ClientConfig, rustls::Error> {
-    let mut roots = rustls::RootCertStore::empty();
-    if needed {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+/// The authorities that the system trusts.
+fn of_the_system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// A URL without what may be secret: user, password and query.

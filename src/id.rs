@@ -236,6 +236,23 @@ impl From<&str> for MessageId {
     }
 }
 
+/// Bytes as hex digits, in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    push_hex(&mut text, bytes);
+    text
+}
+
+/// Appends bytes as hex digits.
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
+    // Not formatted: every operation on a session in Redis comes by here.
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
 /// A hash of texts, each with its length.
 pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();

@@ -136,12 +136,13 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::hex;
 
     const KEY: &str = "0123456789abcdef";
 
     #[test]
     fn a_key_is_found_by_itself_or_by_its_hash() {
-        let digest: String = hash(KEY).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&hash(KEY));
         for written in [KEY.to_owned(), format!("sha256:{digest}"), format!("sha256:{}", digest.to_uppercase())] {
             let keys =
                 ["a read other-key-other-key", &format!("b publish {written}")].map(|key| key.parse().unwrap());

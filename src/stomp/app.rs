@@ -11,6 +11,7 @@ use super::broker::{Broker, BrokerError, StompMessage};
 use super::destination::{session_channel, session_text, user_channel};
 use super::entry;
 use super::users::Principal;
+use crate::id::hex;
 use crate::store::{Once, Published, SessionRef};
 use crate::{ChannelName, Message, Session};
 
@@ -264,7 +265,7 @@ fn id(session: SessionRef, number: u64, frame: &Frame) -> String {
     hash.update(session.life.to_be_bytes());
     hash.update(number.to_be_bytes());
     hash.update(frame.encode(Version::V1_2));
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 /// The handlers of a service, by the patterns of their destinations.

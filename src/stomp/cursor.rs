@@ -60,8 +60,7 @@ const PLACE: usize = 28;
 /// By which a cursor of another destination, or one that somebody made up, is known. No signature: whoever may read a
 /// destination may read all of it, wherever a cursor points.
 fn check(channel: &ChannelName, place: &str) -> String {
-    let digest = id::digest(&["cursor", channel.as_str(), place]);
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    id::hex(&id::digest(&["cursor", channel.as_str(), place])[..8])
 }
 
 #[cfg(test)]

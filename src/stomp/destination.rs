@@ -3,6 +3,7 @@
 use super::pattern::{MOST_WILDCARDS, Pattern};
 use super::refusal::Refusal;
 use crate::ChannelName;
+use crate::id::hex;
 use crate::store::SessionRef;
 
 /// Where a client's message goes.
@@ -122,8 +123,7 @@ pub(crate) fn session_channel(session: SessionRef, path: &str) -> Result<Channel
 
 /// What stands for a session in names of channels and in tags.
 pub(crate) fn session_text(session: SessionRef) -> String {
-    let key = session.key.to_bytes().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    format!("{key}{:x}", session.life)
+    format!("{}{:x}", hex(&session.key.to_bytes()), session.life)
 }
 
 fn check(destination: &str) -> Result<(), Refusal> {

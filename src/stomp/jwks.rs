@@ -1,21 +1,20 @@
 //! Sets of keys that change while the server runs, in a file or behind a URL.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::header::ACCEPT;
+use http::{Request, StatusCode, Uri};
+use http_body_util::Full;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use crate::http_client::{HttpClient, Server};
 
 /// A set of keys, and where it comes from.
 #[derive(Debug)]
@@ -182,56 +181,13 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a GET answers.
 async fn fetch(uri: &Uri, authorities: Option<&RootCertStore>) -> Result<Vec<u8>, Failure> {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let tls = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let stream = TcpStream::connect((host, port)).await?;
-    if tls {
-        let name = ServerName::try_from(host.to_owned())?;
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_client(authorities)?));
-        get(uri, connector.connect(name, stream).await?).await
-    } else {
-        get(uri, stream).await
+    let server = Server::trusting(uri.clone(), authorities)?;
+    let request = Request::get(uri).header(ACCEPT, "application/json").body(Full::default())?;
+    let (status, body) = HttpClient::new(server, TIMEOUT).ask(request, LARGEST).await?;
+    if status != StatusCode::OK {
+        return Err(format!("status {status}").into());
     }
-}
-
-fn tls_client(authorities: Option<&RootCertStore>) -> Result<rustls::ClientConfig, Failure> {
-    let of_the_system = || {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots
-    };
-    let roots = authorities.cloned().unwrap_or_else(of_the_system);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-async fn get(uri: &Uri, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Vec<u8>, Failure> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let host = uri.authority().map_or("", |authority| authority.as_str());
-    let request = http::Request::get(path)
-        .header(http::header::HOST, host)
-        .header(http::header::ACCEPT, "application/json")
-        .body(Empty::<bytes::Bytes>::new())?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        if response.status() != http::StatusCode::OK {
-            return Err(format!("status {}", response.status()).into());
-        }
-        Ok::<_, Failure>(Limited::new(response.into_body(), LARGEST).collect().await?.to_bytes().to_vec())
-    };
-    tokio::pin!(answer);
-    tokio::pin!(connection);
-    tokio::select! {
-        answer = &mut answer => answer,
-        ended = &mut connection => {
-            ended?;
-            // The answer may have come with the connection's end.
-            answer.await
-        }
-    }
+    Ok(body.to_vec())
 }
 
 #[cfg(test)]

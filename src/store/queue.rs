@@ -9,7 +9,7 @@ use std::fmt;
 use super::StoreError;
 use super::channel::Position;
 use super::session::SessionRef;
-use crate::id::{ChannelName, digest};
+use crate::id::{ChannelName, digest, hex};
 
 /// Who consumes: one subscription of one session, of one life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,12 +19,12 @@ impl ConsumerId {
     /// The consumer that a session numbers so.
     #[must_use]
     pub fn of(session: SessionRef, number: u64) -> Self {
-        let key = session.key.to_bytes().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let key = hex(&session.key.to_bytes());
         Self(digest(&["consumer", &key, &session.life.to_string(), &number.to_string()]))
     }
 
     pub(crate) fn text(self) -> String {
-        self.0.iter().fold(String::with_capacity(32), |text, byte| text + &format!("{byte:02x}"))
+        hex(&self.0)
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::id::hex;
+
 /// A secret that both sides know.
 pub(super) struct Secret(Hmac<Sha256>);
 
@@ -25,7 +27,7 @@ impl Secret {
         mac.update(seconds.to_string().as_bytes());
         mac.update(b".");
         mac.update(body);
-        mac.finalize().into_bytes().iter().fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+        format!("sha256={}", hex(&mac.finalize().into_bytes()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The names of keys and Pub/Sub channels. What one script touches shares a hash tag, so that it shares a slot.
 
-use crate::id::{ChannelName, NodeId, SessionKey};
+use crate::id::{ChannelName, NodeId, SessionKey, hex, push_hex};
 
 /// Sessions hash into so many buckets, each with its deadlines.
 pub(super) const BUCKETS: u16 = SessionKey::BUCKETS;
@@ -82,17 +82,7 @@ fn push_tag(text: &mut String, bucket: u16) {
 
 /// How a session is called in keys and among deadlines: 32 hex digits.
 pub(super) fn member_of(key: SessionKey) -> String {
-    let mut member = String::with_capacity(32);
-    push_hex(&mut member, key);
-    member
-}
-
-fn push_hex(text: &mut String, key: SessionKey) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    for byte in key.to_bytes() {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
-    }
+    hex(&key.to_bytes())
 }
 
 /// The session of a member, and its life where it is the end of one.
@@ -173,7 +163,7 @@ impl Keys {
         push_tag(&mut record, bucket);
         let slot = slot_of(&record[tag..]);
         record.push_str("}:");
-        push_hex(&mut record, key);
+        push_hex(&mut record, &key.to_bytes());
         SessionKeys { keys: [record], slot }
     }
 

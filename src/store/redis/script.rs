@@ -3,6 +3,7 @@
 use redis::Cmd;
 
 use super::lean::lean;
+use crate::id::hex;
 
 /// A script, and the name by which servers know it once it is loaded.
 pub(super) struct Script {
@@ -83,8 +84,7 @@ impl Script {
         self.lean.get_or_init(|| {
             use sha1::{Digest, Sha1};
             let lean = format!("#!lua{}\n{}", self.flags, lean(self.source));
-            let digest = Sha1::digest(lean.as_bytes());
-            let name = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = hex(&Sha1::digest(lean.as_bytes()));
             (lean, name)
         })
     }
