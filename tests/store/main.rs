@@ -4,6 +4,7 @@ mod anchors;
 mod catalogues;
 mod channels;
 mod feeds;
+mod lives;
 mod once;
 mod pages;
 mod processes;

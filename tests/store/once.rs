@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sockhop::store::{IdMemory, Once, Position, Publish, PublishOnce, Retention, Span, Store};
 use sockhop::{Message, MessageId};
 
-use crate::redis::Redis;
+use crate::lives;
 use crate::world::{World, channel, publish};
 
 const ALL: usize = 1 << 24;
@@ -223,27 +222,12 @@ async fn run(world: World, steps: &[Step]) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn each_id_is_there_once_with_its_first_content(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(World::memory(), &steps));
-    }
+#[test]
+fn each_id_is_there_once_with_its_first_content() {
+    lives::in_memory(300, &steps(), &async |world, steps: &Vec<Step>| run(world, steps).await);
 }
 
 #[test]
 fn each_id_in_redis_is_there_once_with_its_first_content() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let server = Redis::start();
-    let lives = AtomicU32::new(0);
-    let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
-    proptest::test_runner::TestRunner::new(config)
-        .run(&steps(), |steps| {
-            let prefix = format!("life-{}", lives.fetch_add(1, Ordering::Relaxed));
-            runtime.block_on(async { run(World::redis(&server.url(), &prefix).await, &steps).await });
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("life {} of 40: {error}", lives.load(Ordering::Relaxed)));
+    lives::in_redis(40, &steps(), &async |world, steps: &Vec<Step>| run(world, steps).await);
 }

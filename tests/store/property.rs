@@ -1,13 +1,11 @@
 //! Random lives of one session, against what its client must see: each message exactly once and in order, whatever
 //! is repeated, taken over or comes too late.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use proptest::prelude::*;
 use sockhop::Message;
 use sockhop::store::{Attached, Hold, Own, Pending, Position, Sent, Takeover};
 
-use crate::redis::Redis;
+use crate::lives;
 use crate::world::{Node, World, channel, publish, push};
 
 /// One thing that happens.
@@ -216,31 +214,12 @@ async fn run(world: World, steps: &[Step]) {
     life.end().await;
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn each_message_arrives_exactly_once_and_in_order(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(World::memory(), &steps));
-    }
+#[test]
+fn each_message_arrives_exactly_once_and_in_order() {
+    lives::in_memory(400, &steps(), &async |world, steps: &Vec<Step>| run(world, steps).await);
 }
 
 #[test]
 fn each_message_in_redis_arrives_exactly_once_and_in_order() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let server = Redis::start();
-    let lives = AtomicU32::new(0);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 60,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
-    runner
-        .run(&steps(), |steps| {
-            let prefix = format!("life-{}", lives.fetch_add(1, Ordering::Relaxed));
-            runtime.block_on(async { run(World::redis(&server.url(), &prefix).await, &steps).await });
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("life {} of 60: {error}", lives.load(Ordering::Relaxed)));
+    lives::in_redis(60, &steps(), &async |world, steps: &Vec<Step>| run(world, steps).await);
 }

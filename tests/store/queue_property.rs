@@ -2,7 +2,6 @@
 //! or waits, or was handled; in the order in which they were accepted, whatever is repeated or comes too late.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 use sockhop::NodeId;
@@ -11,8 +10,8 @@ use sockhop::store::{
     Which,
 };
 
+use crate::lives;
 use crate::queues::enqueue_all;
-use crate::redis::Redis;
 use crate::world::{World, channel, key};
 
 /// One thing that happens.
@@ -256,31 +255,12 @@ async fn run(world: World, steps: &[Step]) {
     life.end().await;
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn each_message_of_a_queue_is_handled_once_or_still_there(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(World::memory(), &steps));
-    }
+#[test]
+fn each_message_of_a_queue_is_handled_once_or_still_there() {
+    lives::in_memory(400, &steps(), &async |world, steps: &Vec<Step>| run(world, steps).await);
 }
 
 #[test]
 fn each_message_of_a_queue_in_redis_is_handled_once_or_still_there() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let server = Redis::start();
-    let lives = AtomicU32::new(0);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 60,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
-    runner
-        .run(&steps(), |steps| {
-            let prefix = format!("queue-{}", lives.fetch_add(1, Ordering::Relaxed));
-            runtime.block_on(async { run(World::redis(&server.url(), &prefix).await, &steps).await });
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("life {} of 60: {error}", lives.load(Ordering::Relaxed)));
+    lives::in_redis(60, &steps(), &async |world, steps: &Vec<Step>| run(world, steps).await);
 }

@@ -13,6 +13,7 @@ use sockhop::stomp::{Broker, Cursor, History, Page};
 use sockhop::store::{RedisStore, Retention};
 use sockhop_bench::clock;
 use sockhop_bench::delays::Delays;
+use sockhop_bench::in_time;
 use sockhop_bench::record::{Delay, Record};
 
 /// No run takes longer than this.
@@ -44,11 +45,7 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let record = runtime.block_on(async {
-        tokio::time::timeout(DEADLINE, run(&options))
-            .await
-            .with_context(|| format!("the run was not over after {DEADLINE:?}"))?
-    })?;
+    let record = runtime.block_on(in_time(DEADLINE, run(&options)))?;
     println!("{}", Record::Delay(record));
     Ok(())
 }

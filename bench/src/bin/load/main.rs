@@ -24,8 +24,8 @@ mod xhr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use sockhop_bench::in_time;
 use sockhop_bench::record::{Footprint, Record};
 
 use crate::frames::Dialect;
@@ -91,10 +91,7 @@ enum Scenario {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     sockhop_bench::limits::allow_open_files(u64::from(options.sessions) * 2 + 1_000)?;
-    let record = tokio::time::timeout(DEADLINE, measured(&options))
-        .await
-        .with_context(|| format!("the run was not over after {DEADLINE:?}"))??;
-    println!("{record}");
+    println!("{}", in_time(DEADLINE, measured(&options)).await?);
     Ok(())
 }
 

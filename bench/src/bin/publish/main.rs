@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Parser;
 use sockhop::store::RedisStore;
 use sockhop::{ChannelName, Node};
-use sockhop_bench::process;
 use sockhop_bench::record::{Record, Traffic};
 use sockhop_bench::redis::{Redis, Spent};
+use sockhop_bench::{in_time, process};
 use tokio::task::JoinSet;
 
 /// No run takes longer than this.
@@ -44,11 +43,7 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     // As the server runs: a thread for each core, of which this process has one.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let record = runtime.block_on(async {
-        tokio::time::timeout(DEADLINE, run(&options))
-            .await
-            .with_context(|| format!("the run was not over after {DEADLINE:?}"))?
-    })?;
+    let record = runtime.block_on(in_time(DEADLINE, run(&options)))?;
     println!("{}", Record::Traffic(record));
     Ok(())
 }
