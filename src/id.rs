@@ -253,6 +253,11 @@ pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
     }
 }
 
+/// Whether all of a text are hex digits in lower case.
+pub(crate) fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A hash of texts, each with its length.
 pub(crate) fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();

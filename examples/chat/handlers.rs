@@ -136,7 +136,7 @@ async fn say(message: AppMessage) -> Result<(), AppError> {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let said = json(&Said { id, user: user.name(), at, text: &text })?;
+    let said = StompMessage::json(&Said { id, user: user.name(), at, text: &text })?;
     // Whoever lost the connection before the answer says it again, under the same id and perhaps another name.
     let mark = user.name().rsplit('#').next().unwrap_or_default();
     message.broker().send_once(&topic(room), format!("{mark} {id}").as_str(), said).await?;
@@ -204,13 +204,8 @@ impl From<PastMessage> for Past {
 }
 
 async fn answer(message: &AppMessage, answer: &impl Serialize) -> Result<(), AppError> {
-    message.reply("/queue/chat", json(answer)?).await?;
+    message.reply("/queue/chat", StompMessage::json(answer)?).await?;
     Ok(())
-}
-
-fn json(value: &impl Serialize) -> Result<StompMessage, AppError> {
-    let body = serde_json::to_string(value).map_err(|error| AppError::refused(error.to_string()))?;
-    Ok(StompMessage::new(body).with("content-type", "application/json"))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "to be used with map_err")]

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::problem::Problem;
-use super::request;
+use super::request::Parameters;
 use crate::stomp::{Broker, Cursor, HistoryError, Page};
 
 /// Messages of a page, where the caller does not say.
@@ -12,17 +12,19 @@ const PAGE: usize = 50;
 
 /// Reads a page.
 pub(super) async fn page(broker: &Broker, query: &str) -> Result<Vec<u8>, Problem> {
-    let parameters = request::query(query, &["destination", "limit", "before", "after", "from"])?;
-    let get = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let destination = get("destination").ok_or_else(|| Problem::field("destination", "Say which destination."))?;
-    let limit = get("limit").map_or(Ok(PAGE), limit)?;
-    let from = match get("from") {
+    let parameters = Parameters::read(query, &["destination", "limit", "before", "after", "from"])?;
+    let destination = parameters.destination()?;
+    let limit = parameters.limit(PAGE, Page::MOST, " messages")?;
+    let from = match parameters.get("from") {
         None | Some("newest") => Page::newest(limit),
         Some("oldest") => Page::oldest(limit),
         Some(_) => return Err(Problem::field("from", "Use newest or oldest.")),
     };
-    let (before, after) = (get("before").map(cursor("before")), get("after").map(cursor("after")));
-    let page = match (before.transpose()?, after.transpose()?) {
+    let cursor = |name| parameters.cursor(name, Cursor::LENGTH..=Cursor::LENGTH).map(|text| text.map(Cursor::new));
+    let (before, after) = (cursor("before")?, cursor("after")?);
+    let has_cursor = before.is_some() || after.is_some();
+    let side = if before.is_some() { "before" } else { "after" };
+    let page = match (before, after) {
         (None, None) => from,
         (Some(before), None) => Page::before(before, limit),
         (None, Some(after)) => Page::after(after, limit),
@@ -34,10 +36,9 @@ pub(super) async fn page(broker: &Broker, query: &str) -> Result<Vec<u8>, Proble
             return Err(Problem::field("after", "Use one of before and after."));
         }
     };
-    let side = if get("before").is_some() { "before" } else { "after" };
     let page = broker.history(destination, page).await.map_err(|error| problem(error, side))?;
     // As with two cursors: one that is none is told first.
-    if get("from").is_some() && (get("before").is_some() || get("after").is_some()) {
+    if has_cursor && parameters.get("from").is_some() {
         return Err(Problem::field("from", "A cursor says where a page begins: leave from out."));
     }
     serde_json::to_vec(&page).map_err(|error| {
@@ -49,23 +50,6 @@ pub(super) async fn page(broker: &Broker, query: &str) -> Result<Vec<u8>, Proble
             "See the server's log.",
         )
     })
-}
-
-fn limit(text: &str) -> Result<usize, Problem> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = text.parse().ok().filter(|limit| digits && (1..=Page::MOST).contains(limit));
-    limit.ok_or_else(|| Problem::field("limit", format!("A page has 1 to {} messages.", Page::MOST)))
-}
-
-/// What looks like a cursor.
-fn cursor(name: &'static str) -> impl Fn(&str) -> Result<Cursor, Problem> {
-    move |text| {
-        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        match text.len() == Cursor::LENGTH && text.bytes().all(plain) {
-            true => Ok(Cursor::new(text)),
-            false => Err(Problem::field(name, "This is no cursor: use one that a page has given.")),
-        }
-    }
 }
 
 fn problem(error: HistoryError, side: &'static str) -> Problem {

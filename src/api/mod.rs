@@ -168,9 +168,11 @@ impl Api {
         let name = asked.names.first().map_or("", String::as_str);
         match asked.call {
             Call::Document => Ok(ok(inner.document.clone())),
-            Call::Publish => publish::one(&inner.broker, headers, &body().await?).await.map(json),
+            Call::Publish => publish::one(&inner.broker, None, headers, &body().await?).await.map(json),
             Call::PublishBatch => publish::batch(&inner.broker, headers, &body().await?).await.map(json),
-            Call::PublishToUser => publish::to_user(&inner.broker, name, headers, &body().await?).await.map(json),
+            Call::PublishToUser => {
+                publish::one(&inner.broker, Some(name), headers, &body().await?).await.map(json)
+            }
             Call::History => history::page(&inner.broker, query).await.map(ok),
             Call::Presence => presence::here(&inner.broker, query).await.map(json),
             Call::Sessions => presence::sessions(&inner.broker, query).await.map(json),

@@ -1,10 +1,12 @@
 //! The calls that say who is there, and that list and end sessions.
 
+use std::str::FromStr;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::request;
+use super::request::{Parameters, number};
 use crate::CloseReason;
 use crate::stomp::{Broker, Presence, PresenceError};
 
@@ -15,10 +17,9 @@ const LONGEST_REASON: usize = 30;
 
 /// Who is in a destination.
 pub(super) async fn here(broker: &Broker, query: &str) -> Result<Value, Problem> {
-    let parameters = Parameters(request::query(query, &["destination", "limit", "after"])?);
-    let destination =
-        parameters.get("destination").ok_or_else(|| Problem::field("destination", "Say which destination."))?;
-    let (limit, after) = (parameters.limit()?, parameters.parsed("after")?);
+    let parameters = Parameters::read(query, &["destination", "limit", "after"])?;
+    let destination = parameters.destination()?;
+    let (limit, after) = (limit(&parameters)?, after(&parameters)?);
     match broker.here(destination, after.as_ref(), limit).await {
         Ok(page) => Ok(json!(page)),
         Err(PresenceError::Destination(_)) => {
@@ -30,11 +31,11 @@ pub(super) async fn here(broker: &Broker, query: &str) -> Result<Value, Problem>
 
 /// The sessions that there are, or those of a user.
 pub(super) async fn sessions(broker: &Broker, query: &str) -> Result<Value, Problem> {
-    let parameters = Parameters(request::query(query, &["user", "limit", "after"])?);
-    let limit = parameters.limit()?;
+    let parameters = Parameters::read(query, &["user", "limit", "after"])?;
+    let limit = limit(&parameters)?;
     Ok(match parameters.get("user") {
-        Some(user) => json!(broker.sessions_of(user, parameters.parsed("after")?.as_ref(), limit).await?),
-        None => json!(broker.sessions(parameters.parsed("after")?, limit).await?),
+        Some(user) => json!(broker.sessions_of(user, after(&parameters)?.as_ref(), limit).await?),
+        None => json!(broker.sessions(after(&parameters)?, limit).await?),
     })
 }
 
@@ -59,7 +60,7 @@ pub(super) async fn end_user(broker: &Broker, user: &str, query: &str) -> Result
 
 /// What the clients are told.
 fn reason(query: &str) -> Result<CloseReason, Problem> {
-    let parameters = Parameters(request::query(query, &["code", "reason"])?);
+    let parameters = Parameters::read(query, &["code", "reason"])?;
     let usual = CloseReason::DISCONNECTED;
     let code = match parameters.get("code") {
         None => usual.code(),
@@ -77,34 +78,15 @@ fn reason(query: &str) -> Result<CloseReason, Problem> {
         .ok_or_else(|| Problem::field("reason", format!("A reason has at most {LONGEST_REASON} characters.")))
 }
 
-/// The parameters of a query.
-struct Parameters(Vec<(String, String)>);
-
-impl Parameters {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    fn limit(&self) -> Result<usize, Problem> {
-        let Some(text) = self.get("limit") else { return Ok(PAGE) };
-        let limit = number(text).filter(|limit| (1..=Presence::MOST).contains(limit));
-        limit.ok_or_else(|| Problem::field("limit", format!("A page has 1 to {}.", Presence::MOST)))
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.is_empty() || !text.bytes().all(plain) {
-            return Err(Problem::field(name, "This is no cursor: use one that a page has given."));
-        }
-        text.parse().map(Some).map_err(|_| {
-            let (title, detail) = ("There is no such cursor", "The cursor is none of these pages.");
-            Problem::new(StatusCode::NOT_FOUND, "unknown-cursor", title, detail).with("field", name)
-        })
-    }
+fn limit(parameters: &Parameters) -> Result<usize, Problem> {
+    parameters.limit(PAGE, Presence::MOST, "")
 }
 
-fn number(text: &str) -> Option<usize> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
+/// Where the page before has ended.
+fn after<T: FromStr>(parameters: &Parameters) -> Result<Option<T>, Problem> {
+    let Some(text) = parameters.cursor("after", 1..)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let (title, detail) = ("There is no such cursor", "The cursor is none of these pages.");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-cursor", title, detail).with("field", "after")
+    })
 }

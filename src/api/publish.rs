@@ -72,27 +72,25 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// Sends one message.
-pub(super) async fn one(broker: &Broker, headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
-    let message: Message<'_> = request::json(body)?;
-    let id = id_of(&message, idempotency_key(headers)?)?;
-    check(&message, "")?;
-    let destination = message.destination.clone();
-    send(broker, &destination, id, message).await
-}
-
-/// Sends one message to a user.
-pub(super) async fn to_user(
+/// Sends one message, to a user where one is named.
+pub(super) async fn one(
     broker: &Broker,
-    user: &str,
+    user: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Value, Problem> {
     let message: Message<'_> = request::json(body)?;
     let id = id_of(&message, idempotency_key(headers)?)?;
     check(&message, "")?;
-    let destination = user_destination(user, &message.destination);
-    send(broker, &destination, id, message).await
+    let destination = match user {
+        None => message.destination.clone(),
+        Some(user) => user_destination(user, &message.destination).into(),
+    };
+    let message = stomp(message);
+    match id {
+        None => outcome(Once::Published(broker.send(&destination, message).await?.last)),
+        Some(id) => outcome(broker.send_once(&destination, id.as_str(), message).await?),
+    }
 }
 
 /// Sends many messages, in order, and says what became of each.
@@ -162,19 +160,6 @@ async fn send_group(
         }
     }
     sent
-}
-
-async fn send(
-    broker: &Broker,
-    destination: &str,
-    id: Option<String>,
-    message: Message<'_>,
-) -> Result<Value, Problem> {
-    let message = stomp(message);
-    match id {
-        None => outcome(Once::Published(broker.send(destination, message).await?.last)),
-        Some(id) => outcome(broker.send_once(destination, id.as_str(), message).await?),
-    }
 }
 
 fn stomp(message: Message<'_>) -> StompMessage {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,6 +14,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
+use crate::id::is_hex;
 
 /// Reads a body of JSON.
 pub(super) async fn body<B>(headers: &HeaderMap, body: B, limit: usize, time: Duration) -> Result<Bytes, Problem>
@@ -102,21 +104,60 @@ fn invalid(path: &str, error: &serde_json::Error) -> Problem {
 }
 
 /// The parameters of a query, each of them known and there once.
-pub(super) fn query(query: &str, known: &[&str]) -> Result<Vec<(String, String)>, Problem> {
-    let mut parameters: Vec<(String, String)> = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded("", name)?;
-        if !known.contains(&name.as_str()) {
-            return Err(Problem::field(&name, format!("There is no such parameter: use {}.", known.join(", "))));
+#[derive(Debug)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(super) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
+        let mut parameters = Self(Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decoded("", name)?;
+            if !known.contains(&name.as_str()) {
+                return Err(Problem::field(
+                    &name,
+                    format!("There is no such parameter: use {}.", known.join(", ")),
+                ));
+            }
+            if parameters.get(&name).is_some() {
+                return Err(Problem::field(&name, "The parameter is there twice."));
+            }
+            let value = decoded(&name, value)?;
+            parameters.0.push((name, value));
         }
-        if parameters.iter().any(|(earlier, _)| *earlier == name) {
-            return Err(Problem::field(&name, "The parameter is there twice."));
-        }
-        let value = decoded(&name, value)?;
-        parameters.push((name, value));
+        Ok(parameters)
     }
-    Ok(parameters)
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn destination(&self) -> Result<&str, Problem> {
+        self.get("destination").ok_or_else(|| Problem::field("destination", "Say which destination."))
+    }
+
+    /// How much a page may hold: `usual` where the caller does not say, and of `what` 1 to `most`.
+    pub(super) fn limit(&self, usual: usize, most: usize, what: &str) -> Result<usize, Problem> {
+        let Some(text) = self.get("limit") else { return Ok(usual) };
+        let limit = number(text).filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| Problem::field("limit", format!("A page has 1 to {most}{what}.")))
+    }
+
+    /// What looks like a cursor of one of these lengths.
+    pub(super) fn cursor(&self, name: &str, lengths: impl RangeBounds<usize>) -> Result<Option<&str>, Problem> {
+        match self.get(name) {
+            Some(text) if !lengths.contains(&text.len()) || !is_hex(text) => {
+                Err(Problem::field(name, "This is no cursor: use one that a page has given."))
+            }
+            cursor => Ok(cursor),
+        }
+    }
+}
+
+/// A number that is written in digits alone.
+pub(super) fn number(text: &str) -> Option<usize> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 /// The text behind `+` and percent signs.
@@ -169,10 +210,10 @@ mod tests {
     #[test]
     fn parameters_are_known_and_there_once() {
         let known = ["a", "b"];
-        let read = query("a=x+y%2B%C3%A9&b=", &known).unwrap();
+        let Parameters(read) = Parameters::read("a=x+y%2B%C3%A9&b=", &known).unwrap();
         assert_eq!(read, [("a".to_owned(), "x y+é".to_owned()), ("b".to_owned(), String::new())]);
         for (text, field) in [("c=1", "c"), ("a=1&a=2", "a"), ("b=%ff", "b"), ("%ff=1", "")] {
-            assert_eq!(query(text, &known).unwrap_err().json()["field"], field, "{text}");
+            assert_eq!(Parameters::read(text, &known).unwrap_err().json()["field"], field, "{text}");
         }
     }
 }

@@ -37,8 +37,7 @@ impl Cursor {
     /// The position, if this is a cursor of the channel.
     pub(super) fn position_in(&self, channel: &ChannelName) -> Option<Position> {
         let text = &self.0;
-        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != Self::LENGTH || !text.bytes().all(plain) {
+        if text.len() != Self::LENGTH || !id::is_hex(text) {
             return None;
         }
         let (place, told) = text.split_at(PLACE);

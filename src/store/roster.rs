@@ -8,7 +8,7 @@ use sockhop_transports::Message;
 use super::StoreError;
 use super::channel::{Position, Retention};
 use super::session::SessionRef;
-use crate::id::ChannelName;
+use crate::id::{ChannelName, is_hex};
 
 /// One stay of a session in a roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +121,7 @@ impl FromStr for Place {
 
     /// Reads what [`Display`](fmt::Display) writes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() > 2 * LONGEST_PLACE || !text.len().is_multiple_of(2) || !text.bytes().all(is_digit) {
+        if text.len() > 2 * LONGEST_PLACE || !text.len().is_multiple_of(2) || !is_hex(text) {
             return Err(InvalidPlace);
         }
         let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16);

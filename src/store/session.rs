@@ -9,7 +9,7 @@ use std::time::Duration;
 use sockhop_transports::{CloseReason, Message};
 
 use super::channel::Position;
-use crate::id::{ChannelName, NodeId, RequestId, SessionKey};
+use crate::id::{ChannelName, NodeId, RequestId, SessionKey, is_hex};
 use crate::request::RequestInfo;
 
 /// One session of one life: a client that comes back too late finds its key taken by a new one.
@@ -61,8 +61,7 @@ impl FromStr for SessionId {
 
     /// Reads what [`Display`](fmt::Display) writes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 20 || !text.bytes().all(is_digit) {
+        if text.len() != 20 || !is_hex(text) {
             return Err(InvalidSessionId);
         }
         let bucket = u16::from_str_radix(&text[..4], 16).map_err(|_| InvalidSessionId)?;

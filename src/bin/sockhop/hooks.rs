@@ -6,7 +6,7 @@ use sockhop::store::{ListName, RedisLists};
 
 use crate::options::Tuning;
 use crate::settings::{at_least, time};
-use crate::stomp::{read, told};
+use crate::stomp::{first_given, read, told};
 use crate::units::{Size, Time};
 
 /// Where the application is.
@@ -15,12 +15,9 @@ enum To<'a> {
     List(ListName),
 }
 
-/// Messages that wait in a list of workers, unless it is said otherwise.
-const MOST_IN_LIST: usize = 100_000;
-
 /// Whether the options speak of lists.
 pub(crate) fn need_lists(tuning: &Tuning) -> bool {
-    app_hooks(tuning).is_ok_and(|hooks| hooks.iter().any(|(_, to)| matches!(to, To::List(_))))
+    app_hooks(tuning).is_ok_and(|hooks| has_list(&hooks))
 }
 
 /// A STOMP service with the hooks of these options. Reads the secret that they name.
@@ -33,8 +30,11 @@ pub(crate) fn mount(mut stomp: Stomp, tuning: &Tuning, lists: Option<&RedisLists
             }
             To::List(name) => {
                 let lists = lists.context("app-hooks: lists of workers are in a Redis")?.clone();
-                let most = tuning.app_list_limit.unwrap_or(MOST_IN_LIST);
-                stomp.app(destination, WorkerList::bounded(lists, name, most))
+                let workers = match tuning.app_list_limit {
+                    Some(most) => WorkerList::bounded(lists, name, most),
+                    None => WorkerList::new(lists, name),
+                };
+                stomp.app(destination, workers)
             }
         };
     }
@@ -67,10 +67,12 @@ pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
         ("hook-concurrency", tuning.hook_concurrency.is_some()),
         ("hook-answer-limit", tuning.hook_answer_limit.is_some()),
     ];
-    if let Some((name, _)) = further.iter().find(|(_, given)| *given && urls.is_empty()) {
+    if urls.is_empty()
+        && let Some(name) = first_given(&further)
+    {
         bail!("{name}: this is of use only with a hook: app-hooks, connect-hook or disconnect-hook");
     }
-    if tuning.app_list_limit.is_some() && !app_hooks.iter().any(|(_, to)| matches!(to, To::List(_))) {
+    if tuning.app_list_limit.is_some() && !has_list(&app_hooks) {
         bail!(
             "app-list-limit: this is of use only with a list of workers, like redis:sockhop:orders in app-hooks"
         );
@@ -80,6 +82,10 @@ pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
     at_least("hook-concurrency", tuning.hook_concurrency.unwrap_or(1), 1)?;
     at_least("hook-answer-limit", tuning.hook_answer_limit.map_or(1, |size| size.0), 1)?;
     Ok(())
+}
+
+fn has_list(app_hooks: &[(&str, To<'_>)]) -> bool {
+    app_hooks.iter().any(|(_, to)| matches!(to, To::List(_)))
 }
 
 /// Destinations of the application, and who handles what is sent there.

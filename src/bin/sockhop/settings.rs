@@ -18,6 +18,7 @@ use crate::api::{ApiPlace, ApiSettings};
 use crate::channels::Keeping;
 use crate::options::{HandlerKind, LogFormat, LogLevel, Options, Tuning};
 use crate::page;
+use crate::stomp::{read, told};
 use crate::units::{Size, Time};
 
 /// All that the server needs to know.
@@ -221,9 +222,8 @@ fn store(
             let mut builder =
                 RedisStore::builder(url).map_err(|error| anyhow::anyhow!("store: {error}, or `memory`"))?;
             if let Some(file) = authorities {
-                let named = || format!("store-ca = {}", file.display());
-                let pem = std::fs::read(file).with_context(named)?;
-                builder = builder.authorities(&pem).with_context(named)?;
+                let pem = read("store-ca", file)?;
+                builder = builder.authorities(&pem).with_context(|| told("store-ca", file))?;
             }
             Ok(Some(builder.prefix(&prefix).timeout(timeout).lease(lease)))
         }

@@ -106,7 +106,9 @@ pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
     if tuning.jwt_jwks_ca.is_some() && tuning.jwt_jwks.is_none() {
         bail!("jwt-jwks-ca: there is no jwt-jwks that it is for");
     }
-    if let Some((name, _)) = further.iter().find(|(_, given)| *given && !has_keys(tuning)) {
+    if !has_keys(tuning)
+        && let Some(name) = first_given(&further)
+    {
         bail!(
             "{name}: this is of use only with tokens: say how they are signed, with jwt-secret, jwt-key or jwt-jwks"
         );
@@ -168,6 +170,11 @@ fn tokens(tuning: &Tuning) -> anyhow::Result<Option<Tokens>> {
         tokens = tokens.query(name);
     }
     Ok(Some(tokens))
+}
+
+/// The first of these options that is given, for those that are of use only with another.
+pub(crate) fn first_given<'a>(options: &[(&'a str, bool)]) -> Option<&'a str> {
+    options.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name)
 }
 
 pub(crate) fn read(option: &str, file: &Path) -> anyhow::Result<Vec<u8>> {
