@@ -172,7 +172,7 @@ export class Chat extends EventTarget {
     this.#over = this.link.transport;
     this.#absence?.end();
     this.link.subscribe('/user/queue/chat', {}, ({ body }) => this.#replies.take(body));
-    const hello = this.#ask('hello', { rooms: [...this.rooms.keys()].slice(0, MOST_ROOMS) });
+    const hello = this.#ask('hello', { rooms: [...this.rooms.keys()] });
     const list = this.#listed ? { after: this.#listed, history: '1000' } : { history: '1000' };
     this.link.subscribe('/topic/chat-rooms', list, (frame) => this.#roomListed(frame));
     for (const room of this.rooms.values()) this.#follow(room);

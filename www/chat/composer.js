@@ -2,8 +2,7 @@
 
 import { hook } from '../lab/dom.js';
 
-export const TEXT_LIMIT = 2_000;
-/** From how many characters on it is said how many are too many. */
+const TEXT_LIMIT = 2_000;
 const LINES = 8;
 
 export class Composer {

@@ -69,11 +69,6 @@ export class MessageList extends EventTarget {
     this.#schedule();
   }
 
-  /** Rows may look different, where they are. */
-  restyle() {
-    this.#schedule();
-  }
-
   scrollToEnd() {
     this.#followsEnd = true;
     this.#draw();

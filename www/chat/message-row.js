@@ -2,7 +2,8 @@
 // text.
 
 import { element } from '../lab/dom.js';
-import { colourOf, initialOf, parsePerson } from './person.js';
+import { avatar } from './avatar.js';
+import { colourOf, parsePerson, shortMark } from './person.js';
 import { dayNumber } from './speech.js';
 
 /** Messages of one person within this time stand together. */
@@ -21,8 +22,8 @@ export function messageRow(item, { day, unread, head, own, state, tellApart }, s
   const person = parsePerson(item.user);
   const row = element('li', { class: 'message', 'data-own': own, 'data-head': head });
   row.dataset.id = item.id;
-  if (day) row.append(element('div', { class: 'day' }, element('span', {}, speech.day(item.at))));
-  if (unread) row.append(element('div', { class: 'unread-line' }, element('span', {}, speech.say('newLine'))));
+  if (day) row.append(line('day', speech.day(item.at)));
+  if (unread) row.append(line('unread-line', speech.say('newLine')));
   const bubble = element('div', { class: 'bubble', dir: 'auto' }, ...withLinks(item.text));
   const said = element('div', { class: 'said' }, bubble);
   const content = element('div', { class: 'message-content' });
@@ -31,17 +32,22 @@ export function messageRow(item, { day, unread, head, own, state, tellApart }, s
     row.dataset.state = state.kind;
     content.append(element('p', { class: 'message-state' }, state.text, ...(state.action ?? [])));
   }
-  row.append(element('div', { class: 'message-line' }, ...avatar(person, head), content));
+  row.append(element('div', { class: 'message-line' }, head ? avatar(person) : avatarSpace(), content));
   return row;
 }
 
 /** A note's row. */
 export function noteRow(item, { day }, text, speech) {
   const row = element('li', { class: 'note' });
-  if (day) row.append(element('div', { class: 'day' }, element('span', {}, speech.day(item.at))));
+  if (day) row.append(line('day', speech.day(item.at)));
   const lines = text.map((line) => element('span', {}, line));
   row.append(element('p', { class: 'note-text', 'data-testid': 'note' }, ...lines));
   return row;
+}
+
+/** A line across the list, with a text in it. */
+function line(name, text) {
+  return element('div', { class: name }, element('span', {}, text));
 }
 
 function heading(item, person, { head, tellApart }, speech) {
@@ -55,14 +61,12 @@ function heading(item, person, { head, tellApart }, speech) {
     return [element('span', { class: 'visually-hidden' }, `${person.name}, `, time, ': ')];
   }
   const name = element('bdi', { class: 'message-name' }, person.name);
-  const mark = tellApart ? [element('span', { class: 'message-mark' }, `#${person.mark.slice(0, 4)}`)] : [];
+  const mark = tellApart ? [element('span', { class: 'message-mark' }, shortMark(person))] : [];
   return [element('p', { class: 'message-head', 'data-colour': colourOf(person) }, name, ...mark, ' ', time)];
 }
 
-function avatar(person, head) {
-  if (!head) return [element('span', { class: 'avatar-space' })];
-  const attributes = { class: 'avatar', 'aria-hidden': 'true', 'data-colour': colourOf(person) };
-  return [element('span', attributes, initialOf(person))];
+function avatarSpace() {
+  return element('span', { class: 'avatar-space' });
 }
 
 /** A text with its addresses as links. */

@@ -1,7 +1,8 @@
 // Who is in the room that is shown.
 
 import { element, hook } from '../lab/dom.js';
-import { colourOf, initialOf } from './person.js';
+import { avatar } from './avatar.js';
+import { shortMark } from './person.js';
 
 /** People that are listed; the others are counted. */
 const MOST_LISTED = 100;
@@ -43,14 +44,9 @@ export class PeoplePanel {
 
   #row(person, all) {
     const isDouble = all.some(({ name, mark }) => name === person.name && mark !== person.mark);
-    const mark = isDouble ? [element('span', { class: 'message-mark' }, ` #${person.mark.slice(0, 4)}`)] : [];
+    const mark = isDouble ? [element('span', { class: 'message-mark' }, ` ${shortMark(person)}`)] : [];
     const you = this.#chat.isOwn(person.user) ? [element('span', { class: 'you' }, this.#speech.say('you'))] : [];
-    const avatar = element(
-      'span',
-      { class: 'avatar', 'aria-hidden': 'true', 'data-colour': colourOf(person) },
-      initialOf(person),
-    );
     const name = element('span', { class: 'person-name' }, element('bdi', {}, person.name), ...mark);
-    return element('li', { class: 'person' }, avatar, name, ...you);
+    return element('li', { class: 'person' }, avatar(person), name, ...you);
   }
 }

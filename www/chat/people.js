@@ -13,11 +13,6 @@ export class People {
     return people.sort((one, other) => one.name.localeCompare(other.name) || one.mark.localeCompare(other.mark));
   }
 
-  /** How many there are beside those who are known by name. */
-  get others() {
-    return Math.max(0, this.count - this.#users.size);
-  }
-
   take({ type, user, members, count }) {
     if (type === 'here') this.#users = new Set(members.map((member) => member.user).filter(Boolean));
     if (type === 'join' && user) this.#users.add(user);

@@ -45,6 +45,11 @@ export function parsePerson(user) {
   return at < 0 ? { name: user, mark: '' } : { name: user.slice(0, at), mark: user.slice(at + 1) };
 }
 
+/** As much of the mark as tells two of one name apart. */
+export function shortMark({ mark }) {
+  return `#${mark.slice(0, 4)}`;
+}
+
 /** A number from 1 to 8 that stays with a person. */
 export function colourOf({ mark, name }) {
   let sum = 0;

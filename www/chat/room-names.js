@@ -1,6 +1,6 @@
 // Names of rooms, which are parts of destinations: letters and digits of any script, `-` and `_`, in small letters.
 
-export const ROOM_LIMIT = 32;
+const ROOM_LIMIT = 32;
 /** Where everybody begins. */
 export const LOBBY = 'lobby';
 

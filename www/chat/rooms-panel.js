@@ -63,7 +63,7 @@ export class RoomsPanel {
 
   #add(room) {
     const last = element('span', { class: 'room-last' });
-    const badge = element('span', { class: 'badge', 'data-testid': `unread-${room.name}` });
+    const badge = element('span', { class: 'badge', 'aria-hidden': 'true', 'data-testid': `unread-${room.name}` });
     const label = element('span', { class: 'visually-hidden' });
     const text = element('span', { class: 'room-texts' }, element('bdi', { class: 'room-name' }, room.name), last);
     const show = element('button', { type: 'button', class: 'room-show', 'data-testid': `room-${room.name}` });
@@ -92,7 +92,6 @@ export class RoomsPanel {
     const unread = room.unread;
     badge.hidden = unread === 0;
     setText(badge, unread > 999 ? `${this.#speech.count(999)}+` : this.#speech.count(unread));
-    badge.setAttribute('aria-hidden', 'true');
     setText(label, unread > 0 ? this.#speech.say('unread', this.#speech.count(unread)) : '');
     leave.hidden = !canLeave;
     leave.setAttribute('aria-label', this.#speech.say('leaveRoom', room.name));
