@@ -299,7 +299,6 @@ impl Place {
         Session { server: self.proxy.server(), url: format!("{service}/000/s{number}-{}", std::process::id()) }
     }
 
-    /// A session that is open and has no receiver.
     /// A session whose opening is over: what a test does to nodes then does not meet an `on_open` under way.
     fn open(&self) -> Session {
         let session = self.open_at("/echo");

@@ -15,11 +15,7 @@ struct Socket(WebSocket<TcpStream>);
 
 impl Socket {
     fn open(program: &Program) -> Self {
-        let stream = TcpStream::connect(program.address()).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
-        let url = format!("ws://{}/ledger/websocket", program.address());
-        let (socket, _) = tokio_tungstenite::tungstenite::client(url, stream).expect("a handshake");
-        Self(socket)
+        Self(program.socket("/ledger"))
     }
 
     fn say(&mut self, text: &str) {

@@ -1,19 +1,14 @@
 //! Hooks while nodes are killed: the application is called again under the same id, and told of each end once.
 
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
-
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::TcpStream;
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 use crate::backend::{Answer, Backend};
-use crate::places::Certificates;
 use crate::program::Program;
 use crate::server::{Redis, until};
+use crate::tls::{Certificates, behind_tls};
 
 /// A STOMP client on a plain WebSocket.
 pub(crate) struct Client(WebSocket<TcpStream>);
@@ -26,11 +21,7 @@ impl Client {
     }
 
     fn open(program: &Program, login: &str) -> Self {
-        let stream = TcpStream::connect(program.address()).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
-        let url = format!("ws://{}/ws/websocket", program.address());
-        let (socket, _) = tokio_tungstenite::tungstenite::client(url, stream).expect("a handshake");
-        let mut client = Self(socket);
+        let mut client = Self(program.socket("/ws"));
         client.say(&format!("CONNECT\naccept-version:1.2\nheart-beat:0,0\nlogin:{login}\n\n\0"));
         client
     }
@@ -132,36 +123,6 @@ fn the_end_of_each_websocket_of_a_killed_node_is_told_once() {
     expected.sort();
     assert_eq!(ended, expected);
     until("nothing is left of them", || redis.keys("sockhop:{s").iter().all(|key| !key.contains("anchors")));
-}
-
-/// Ends TLS in front of a server; the port.
-fn behind_tls(server: SocketAddr, certificates: &Certificates) -> u16 {
-    let chain = vec![CertificateDer::from_pem_file(certificates.path("cert.pem")).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_file(certificates.path("key.pem")).expect("a key");
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
-        .expect("a configuration");
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.set_nonblocking(true).expect("it can be awaited");
-    let port = listener.local_addr().expect("its address").port();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    // Who does not trust the certificate hangs up.
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                    let mut server = tokio::net::TcpStream::connect(server).await.expect("the server listens");
-                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
-                });
-            }
-        });
-    });
-    port
 }
 
 #[test]

@@ -19,4 +19,6 @@ mod rosters;
 #[path = "../support/redis.rs"]
 mod server;
 mod start;
+#[path = "../support/tls.rs"]
+mod tls;
 mod trial;

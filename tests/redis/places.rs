@@ -1,12 +1,10 @@
 //! The ways to say where Redis is, each against a real server.
 
 use std::path::Path;
-use std::process::Command;
-
-use tempfile::TempDir;
 
 use crate::program::Program;
 use crate::server::{Redis, Sentinels, free_port, until};
+use crate::tls::Certificates;
 
 /// That sessions and messages go through.
 fn works(program: &Program) {
@@ -53,48 +51,24 @@ fn sentinels_that_know_no_credentials_will_do() {
     }
 }
 
-/// An authority, and a certificate of it for 127.0.0.1 and localhost, made by openssl.
-pub(crate) struct Certificates(TempDir);
-
-impl Certificates {
-    pub(crate) fn make() -> Self {
-        let made = Self(tempfile::tempdir().unwrap());
-        let folder = made.0.path();
-        std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
-        for words in [
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
-            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out request.pem -subj /CN=redis",
-            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
-        ] {
-            let made = Command::new("openssl").args(words.split(' ')).current_dir(folder).output();
-            let made = made.expect("openssl, which is in Debian's package openssl");
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        }
-        made
-    }
-
-    pub(crate) fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn server(&self) -> (Redis, u16) {
-        let port = free_port();
-        let lines = [
-            format!("tls-port {port}"),
-            format!("tls-cert-file {}", self.path("cert.pem")),
-            format!("tls-key-file {}", self.path("key.pem")),
-            format!("tls-ca-cert-file {}", self.path("ca.pem")),
-            "tls-auth-clients no".to_owned(),
-        ];
-        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-        (Redis::with(&lines), port)
-    }
+/// A server that shows its certificate at this port.
+fn server(certificates: &Certificates) -> (Redis, u16) {
+    let port = free_port();
+    let lines = [
+        format!("tls-port {port}"),
+        format!("tls-cert-file {}", certificates.path("cert.pem")),
+        format!("tls-key-file {}", certificates.path("key.pem")),
+        format!("tls-ca-cert-file {}", certificates.path("ca.pem")),
+        "tls-auth-clients no".to_owned(),
+    ];
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    (Redis::with(&lines), port)
 }
 
 #[test]
 fn a_private_authority_can_be_trusted_by_a_file() {
     let certificates = Certificates::make();
-    let (_redis, port) = certificates.server();
+    let (_redis, port) = server(&certificates);
     let url = format!("rediss://localhost:{port}");
     works(&Program::start(&url, &["--store-ca", &certificates.path("ca.pem")]));
 }
@@ -102,7 +76,7 @@ fn a_private_authority_can_be_trusted_by_a_file() {
 #[test]
 fn a_private_authority_can_be_trusted_by_the_environment() {
     let certificates = Certificates::make();
-    let (_redis, port) = certificates.server();
+    let (_redis, port) = server(&certificates);
     let url = format!("rediss://127.0.0.1:{port}");
     works(&Program::start_with(&url, &[], &[("SSL_CERT_FILE", &certificates.path("ca.pem"))]));
 }
@@ -110,7 +84,7 @@ fn a_private_authority_can_be_trusted_by_the_environment() {
 #[test]
 fn a_server_that_nobody_vouches_for_is_not_talked_to() {
     let (certificates, others) = (Certificates::make(), Certificates::make());
-    let (_redis, port) = certificates.server();
+    let (_redis, port) = server(&certificates);
     let program = Program::start(&format!("rediss://localhost:{port}"), &["--store-ca", &others.path("ca.pem")]);
     program.wait_log("invalid peer certificate");
     assert_eq!(program.get("/readyz").0, 503);

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use tokio_tungstenite::tungstenite::{self, WebSocket};
+
 use crate::server::{Process, until};
 
 /// A running `sockhop serve`.
@@ -118,8 +120,7 @@ impl Program {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Option<(u16, String)> {
-        let mut connection = TcpStream::connect(self.address()).expect("it listens");
-        connection.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let mut connection = self.connection();
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         if method == "POST" {
             request += &format!("content-length: {}\r\n", body.len());
@@ -135,6 +136,18 @@ impl Program {
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().expect("a status");
         Some((status, body.to_owned()))
+    }
+
+    /// A WebSocket of the service at this path.
+    pub(crate) fn socket(&self, service: &str) -> WebSocket<TcpStream> {
+        let url = format!("ws://{}{service}/websocket", self.address());
+        tungstenite::client(url, self.connection()).expect("a handshake").0
+    }
+
+    fn connection(&self) -> TcpStream {
+        let connection = TcpStream::connect(self.address()).expect("it listens");
+        connection.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        connection
     }
 
     /// Waits for it to end by itself; how it did, and what it had logged.

@@ -1,15 +1,12 @@
 //! The HTTP API: who is here, and which sessions there are.
 
 use serde_json::json;
-use sockhop::stomp::{Admission, Connect, ConnectError, Stomp};
+use sockhop::stomp::Stomp;
 use sockhop::{Node, ServiceBuilder};
 
 use crate::api::{ADMIN, Answer, READER, ask, request};
+use crate::presence::admit;
 use crate::world::{Client, Place, World};
-
-async fn admit(connect: Connect) -> Result<Admission, ConnectError> {
-    Ok(connect.login().map_or_else(Admission::anonymous, Admission::user))
-}
 
 fn service() -> ServiceBuilder {
     Stomp::new().on_connect(admit).presence(["/topic/rooms/*".parse().unwrap()]).service("/ws")

@@ -17,6 +17,8 @@ mod queues;
 mod redis;
 mod resumed;
 mod sessions;
+#[path = "../support/tls.rs"]
+mod tls;
 mod tokens;
 mod users;
 mod wildcards;

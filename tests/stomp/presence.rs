@@ -9,7 +9,8 @@ use sockhop_stomp::{Command, Frame};
 
 use crate::world::{Client, Place, World, send, subscribe};
 
-async fn admit(connect: Connect) -> Result<Admission, ConnectError> {
+/// Takes everybody for who their login says, or for nobody.
+pub(crate) async fn admit(connect: Connect) -> Result<Admission, ConnectError> {
     Ok(connect.login().map_or_else(Admission::anonymous, Admission::user))
 }
 

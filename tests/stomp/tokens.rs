@@ -1,20 +1,19 @@
 //! Which tokens show who somebody is, and which do not.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use sockhop::stomp::{Stomp, Tokens};
 use sockhop_stomp::{Command, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::tls::{Certificates, behind_tls};
 use crate::world::{Place, World};
 
 pub(crate) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
@@ -168,10 +167,10 @@ pub(crate) async fn tokens_that_show_nobody_are_refused(place: Place) {
     }
 }
 
-/// A set of keys behind a URL, which the other process may change.
-async fn serve(keys: Arc<std::sync::Mutex<String>>, asked: Arc<AtomicUsize>) -> String {
+/// A set of keys behind HTTP, which the other process may change.
+async fn serve(keys: Arc<std::sync::Mutex<String>>, asked: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             asked.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +181,7 @@ async fn serve(keys: Arc<std::sync::Mutex<String>>, asked: Arc<AtomicUsize>) -> 
             let _ = stream.write_all((head + &body).as_bytes()).await;
         }
     });
-    url
+    address
 }
 
 /// A set of keys, as JSON.
@@ -199,7 +198,7 @@ fn set(keys: &[(&EncodingKey, Algorithm, &str)]) -> String {
 pub(crate) async fn keys_of_a_set_are_found_by_name_and_read_again(place: Place) {
     let keys = Arc::new(std::sync::Mutex::new(set(&[(&rsa(), Algorithm::RS256, "one")])));
     let asked = Arc::new(AtomicUsize::new(0));
-    let url = serve(Arc::clone(&keys), Arc::clone(&asked)).await;
+    let url = format!("http://{}/keys.json", serve(Arc::clone(&keys), Arc::clone(&asked)).await);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys.json");
     std::fs::write(&file, set(&[(&rsa(), Algorithm::RS256, "one"), (&ec(), Algorithm::ES256, "two")])).unwrap();
@@ -227,63 +226,18 @@ pub(crate) async fn keys_of_a_set_are_found_by_name_and_read_again(place: Place)
     assert!(Tokens::new().public_key(b"no key").is_err());
 }
 
-/// The same behind https, with a certificate that openssl has made; and the authority of it.
-async fn serve_with_tls(keys: Arc<std::sync::Mutex<String>>) -> (String, Vec<u8>) {
-    let (authority, certificate, key) = certificates();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_slice(&certificate).unwrap()],
-            PrivateKeyDer::from_pem_slice(&key).unwrap(),
-        )
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}/keys.json", listener.local_addr().unwrap().port());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            // Who does not trust the certificate hangs up.
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            let body = keys.lock().unwrap().clone();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-            let _ = stream.write_all((head + &body).as_bytes()).await;
-            let _ = stream.shutdown().await;
-        }
-    });
-    (url, authority)
-}
-
-/// An authority, and a certificate of it for localhost with its key.
-fn certificates() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-    for words in [
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out request.pem -subj /CN=keys",
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
-    ] {
-        let made =
-            std::process::Command::new("openssl").args(words.split(' ')).current_dir(folder.path()).output();
-        let made = made.expect("openssl, which is in Debian's package openssl");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-    let read = |name| std::fs::read(folder.path().join(name)).unwrap();
-    (read("ca.pem"), read("cert.pem"), read("key.pem"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_behind_https_are_those_of_a_server_that_is_vouched_for_and_may_be_rotated() {
     let keys = Arc::new(std::sync::Mutex::new(set(&[(&rsa(), Algorithm::RS256, "one")])));
-    let (url, authority) = serve_with_tls(Arc::clone(&keys)).await;
+    let server = serve(Arc::clone(&keys), Arc::default()).await;
+    let certificates = Certificates::make();
+    let url = format!("https://localhost:{}/keys.json", behind_tls(server, &certificates));
+    let authority = |certificates: &Certificates| std::fs::read(certificates.path("ca.pem")).unwrap();
     let trusting = |authority: &[u8]| {
         let tokens = Tokens::new().jwks_url(&url).unwrap().jwks_authorities(authority).unwrap();
         Stomp::new().tokens(tokens.jwks_pause(Duration::ZERO)).service("/ws")
     };
-    let world = World::new(Place::MemorySocket, || trusting(&authority)).await;
+    let world = World::new(Place::MemorySocket, || trusting(&authority(&certificates))).await;
     let one = signed(&named(Algorithm::RS256, "one"), &rsa(), "ann", &json!({}));
     let two = signed(&named(Algorithm::ES256, "two"), &ec(), "bob", &json!({}));
     let refused = async |world: &World, token: &str| {
@@ -298,7 +252,7 @@ async fn keys_behind_https_are_those_of_a_server_that_is_vouched_for_and_may_be_
     world.connected(&[("passcode", &two)]).await;
     let gone = refused(&world, &one).await;
     assert!(gone.contains("key is not known"), "{gone}");
-    let other = certificates().0;
+    let other = authority(&Certificates::make());
     let world = World::new(Place::MemorySocket, || trusting(&other)).await;
     let untrusted = refused(&world, &two).await;
     assert!(untrusted.contains("cannot be read now"), "{untrusted}");
