@@ -13,6 +13,15 @@ export async function startSite() {
   for (const client of [current, old]) {
     files.set(scriptPath(client), { type: 'text/javascript', body: await client.script() });
   }
+  return new Site(await serveFiles(files));
+}
+
+/**
+ * Serves files on a free port.
+ *
+ * @param {Map<string, {type: string, body: string | Buffer}>} files by their paths
+ */
+export async function serveFiles(files) {
   const server = createServer((request, response) => {
     const file = files.get(new URL(request.url, 'http://site').pathname);
     if (!file) {
@@ -23,7 +32,13 @@ export async function startSite() {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return new Site(server);
+  return {
+    port: server.address().port,
+    stop: async () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 class Site {
@@ -31,7 +46,7 @@ class Site {
 
   constructor(server) {
     this.#server = server;
-    const { port } = server.address();
+    const { port } = server;
 
     /** The empty page, on another port of the servers' host. */
     this.otherPort = `http://127.0.0.1:${port}/`;
@@ -45,9 +60,8 @@ class Site {
     return new URL(scriptPath(client), this.otherPort).href;
   }
 
-  async stop() {
-    this.#server.close();
-    this.#server.closeAllConnections();
+  stop() {
+    return this.#server.stop();
   }
 }
 

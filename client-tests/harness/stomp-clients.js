@@ -9,6 +9,9 @@ import { MESSAGES_MS, OPEN_MS, clientOptions } from './patience.js';
 const require = createRequire(import.meta.url);
 const SockJS = require('sockjs-client');
 
+/** What is tried with each client over sockjs-client: one transport of each kind. */
+export const TRANSPORTS = ['websocket', 'xhr-streaming', 'xhr-polling'];
+
 /** @stomp/stompjs over sockjs-client. */
 export const stompjs7 = {
   name: '@stomp/stompjs 7 over sockjs-client',
@@ -48,7 +51,8 @@ export const webstomp = {
     ),
 };
 
-function sockjs(url, transport) {
+/** A connection over one transport, as @stomp/stompjs wants to be given. */
+export function sockjs(url, transport) {
   return new SockJS(url, null, clientOptions({ transports: [transport] }));
 }
 

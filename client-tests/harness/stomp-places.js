@@ -36,8 +36,8 @@ class StompPlace {
   }
 
   /** Headers of a CONNECT that shows a user; further claims replace what is usual. */
-  credentials(user, claims = {}) {
-    return { Authorization: `Bearer ${this.#secret.token({ sub: user, exp: now() + 3600, ...claims })}` };
+  credentials(user, claims) {
+    return this.#secret.credentials(user, claims);
   }
 }
 
@@ -53,6 +53,11 @@ export class Secret {
     await writeFile(file, secret.#secret);
     secret.args = ['--service', '/ws=stomp', '--jwt-secret', file, '--anonymous'];
     return secret;
+  }
+
+  /** Headers of a CONNECT that shows a user for an hour; further claims replace what is usual. */
+  credentials(user, claims = {}) {
+    return { Authorization: `Bearer ${this.token({ sub: user, exp: now() + 3600, ...claims })}` };
   }
 
   token(claims) {

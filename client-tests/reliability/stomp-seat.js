@@ -1,11 +1,9 @@
 // One STOMP client that always wants to be subscribed: it connects again when its connection has ended.
 
-import { createRequire } from 'node:module';
 import { Client } from '@stomp/stompjs';
+import { sockjs } from '../harness/stomp-clients.js';
 
-const SockJS = createRequire(import.meta.url)('sockjs-client');
 const COME_BACK_MS = 200;
-const PATIENCE_MS = 12_000;
 
 /**
  * @param {object} seat
@@ -26,7 +24,7 @@ export function takeStompSeat(seat) {
   let subscription;
   let here = true;
   const client = new Client({
-    webSocketFactory: () => new SockJS(url, null, { transports: [transport], timeout: PATIENCE_MS }),
+    webSocketFactory: () => sockjs(url, transport),
     connectHeaders: credentials,
     reconnectDelay: COME_BACK_MS,
     heartbeatIncoming: beatMs,

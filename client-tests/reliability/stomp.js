@@ -1,12 +1,10 @@
 // STOMP under the same events: topics, wildcards, destinations of users, `after`, and work queues, for stock @stomp/stompjs
 // over sockjs-client.
 
-import { createHmac, randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startCluster } from '../harness/cluster.js';
+import { TRANSPORTS } from '../harness/stomp-clients.js';
+import { Secret } from '../harness/stomp-places.js';
 import { accountOf, numberOf } from './stomp-account.js';
 import { calm, drains, kills } from './events.js';
 import { startStompPublisher } from './stomp-publisher.js';
@@ -15,7 +13,6 @@ import { takeStompSeat } from './stomp-seat.js';
 
 const TOPIC = '/topic/reliability';
 const WILD = ['/topic/wild.1', '/topic/wild.2', '/topic/wild.3'];
-const TRANSPORTS = ['websocket', 'xhr-streaming', 'xhr-polling'];
 // A queue for each of them, and one that all share.
 const QUEUES = [...TRANSPORTS.map((transport) => [transport]), TRANSPORTS];
 const EVENTS = [calm, drains, kills];
@@ -24,6 +21,8 @@ const READY_MS = 60_000;
 const BEAT_MS = 3_000;
 const ARRIVED_MS = 60_000;
 const LOOK_MS = 200;
+// Longer than any trial.
+const TOKEN_S = 36_000;
 
 /** What clients subscribe to, and what is promised of it beside that nothing is lost while a connection lives. */
 export const kinds = [
@@ -60,9 +59,8 @@ export async function tryStomp(setting, isWanted) {
   const trials = [];
   for (const event of EVENTS.filter(isWanted)) {
     console.error(`STOMP, ${event.name}: ${event.text}, ${setting.seconds} s`);
-    const secret = await makeSecret();
-    const args = ['--service', '/ws=stomp', '--jwt-secret', secret.file, '--anonymous'];
-    args.push('--stomp-heart-beat', `${BEAT_MS}ms`);
+    const secret = await Secret.make();
+    const args = [...secret.args, '--stomp-heart-beat', `${BEAT_MS}ms`];
     const cluster = await startCluster({ lease: setting.lease, args });
     try {
       const found = await tryEvent(cluster, event, setting, secret);
@@ -79,12 +77,15 @@ export async function tryStomp(setting, isWanted) {
 
 async function tryEvent(cluster, event, { seconds, stompClients, stompMs }, secret) {
   const url = `${cluster.url}/ws`;
+  const credentials = (user) => ({
+    passcode: secret.token({ sub: user, exp: Math.floor(Date.now() / 1000) + TOKEN_S }),
+  });
   const groups = kinds.flatMap((kind) => TRANSPORTS.map((transport) => ({ kind, transport, seats: [], users: [] })));
   for (const { kind, transport, seats, users } of groups) {
     for (let number = 0; number < stompClients; number += 1) {
       const user = `${kind.name.replace(/\W/g, '')}-${transport}-${number}`;
       users.push(user);
-      seats.push(takeStompSeat({ url, transport, beatMs: BEAT_MS, ...kind.seat(user, secret.credentials) }));
+      seats.push(takeStompSeat({ url, transport, beatMs: BEAT_MS, ...kind.seat(user, credentials) }));
     }
   }
   const seats = groups.flatMap((group) => group.seats);
@@ -207,23 +208,6 @@ async function until(what, ms, is) {
     if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
     await pause(LOOK_MS);
   }
-}
-
-async function makeSecret() {
-  const secret = randomBytes(32).toString('hex');
-  const folder = await mkdtemp(join(tmpdir(), 'sockhop-jwt-'));
-  const file = join(folder, 'secret');
-  await writeFile(file, secret);
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const token = (claims) => {
-    const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
-    return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
-  };
-  return {
-    file,
-    credentials: (user) => ({ passcode: token({ sub: user, exp: Math.floor(Date.now() / 1000) + 36_000 }) }),
-    stop: () => rm(folder, { recursive: true, force: true }),
-  };
 }
 
 const sum = (list, of) => list.reduce((total, item) => total + of(item), 0);

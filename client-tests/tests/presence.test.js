@@ -5,15 +5,14 @@ import assert from 'node:assert/strict';
 import { after, describe } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from '@stomp/stompjs';
-import SockJS from 'sockjs-client';
 import { startCluster } from '../harness/cluster.js';
 import { within } from '../harness/deadline.js';
 import { Lifetime } from '../harness/lifetime.js';
-import { MESSAGES_MS, OPEN_MS, clientOptions } from '../harness/patience.js';
+import { MESSAGES_MS, OPEN_MS } from '../harness/patience.js';
 import { scenario } from '../harness/scenario.js';
+import { TRANSPORTS, sockjs } from '../harness/stomp-clients.js';
 import { Secret } from '../harness/stomp-places.js';
 
-const TRANSPORTS = ['websocket', 'xhr-streaming', 'xhr-polling'];
 const LEASE_S = 2;
 const DISCONNECT_DELAY_S = 3;
 // The lease, the delay, and what a loaded machine adds.
@@ -34,12 +33,9 @@ class Tab {
 
   constructor(url, transport, user) {
     this.user = user;
-    const headers = user
-      ? { Authorization: `Bearer ${secret.token({ sub: user, exp: Date.now() / 1000 + 3600 })}` }
-      : {};
     this.#client = new Client({
-      webSocketFactory: () => new SockJS(`${url}/ws`, null, clientOptions({ transports: [transport] })),
-      connectHeaders: headers,
+      webSocketFactory: () => sockjs(`${url}/ws`, transport),
+      connectHeaders: user ? secret.credentials(user) : {},
       reconnectDelay: 0,
     });
   }

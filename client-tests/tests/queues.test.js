@@ -7,10 +7,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { startCluster } from '../harness/cluster.js';
 import { Lifetime } from '../harness/lifetime.js';
 import { scenario } from '../harness/scenario.js';
-import { stompjs2, stompjs7 } from '../harness/stomp-clients.js';
+import { TRANSPORTS, stompjs2, stompjs7 } from '../harness/stomp-clients.js';
 import { Secret, startOneNode } from '../harness/stomp-places.js';
 
-const TRANSPORTS = ['websocket', 'xhr-streaming', 'xhr-polling'];
 const LEASE_S = 3;
 const TEST_MS = 120_000;
 const JOBS = 30;
@@ -120,12 +119,9 @@ describe('while a node is killed', { concurrency: 1 }, () => {
     life,
     async (own) => {
       const [ann, bob] = ['ann', 'bob'].map((name) => `${name}-${crypto.randomUUID()}`);
-      const credentials = (sub) => ({
-        Authorization: `Bearer ${secret.token({ sub, exp: Date.now() / 1000 + 3600 })}`,
-      });
       const [dying, , last] = cluster.nodes;
-      const atAnn = await connected(stompjs7, `${last.url}/ws`, 'websocket', own, credentials(ann));
-      const atBob = await connected(stompjs7, `${cluster.url}/ws`, 'xhr-polling', own, credentials(bob));
+      const atAnn = await connected(stompjs7, `${last.url}/ws`, 'websocket', own, secret.credentials(ann));
+      const atBob = await connected(stompjs7, `${cluster.url}/ws`, 'xhr-polling', own, secret.credentials(bob));
       const topic = `/topic/${crypto.randomUUID()}`;
       const [toAnn, toBob] = [queueName(), queueName()];
       const inboxes = [];

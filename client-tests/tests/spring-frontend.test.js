@@ -1,8 +1,6 @@
 // A frontend as many are that talk to Spring's broker, in Chromium and unchanged, against one node and against three.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { after, describe } from 'node:test';
@@ -13,6 +11,7 @@ import { Lifetime } from '../harness/lifetime.js';
 import { startNginx } from '../harness/nginx.js';
 import { startRedis } from '../harness/redis.js';
 import { scenario } from '../harness/scenario.js';
+import { serveFiles } from '../harness/site.js';
 import { balancer } from '../harness/stomp-places.js';
 import { OPEN_MS } from '../harness/patience.js';
 
@@ -28,25 +27,16 @@ after(() => life.end());
 /** The frontend's files, as any web server has them. */
 async function startPages() {
   const own = (name) => readFile(new URL(`../spring-frontend/${name}`, import.meta.url));
+  const library = (name) => readFile(require.resolve(name));
+  const script = (body) => ({ type: 'text/javascript', body });
   const files = new Map([
-    ['/', ['text/html', await own('index.html')]],
-    ['/app.js', ['text/javascript', await own('app.js')]],
-    ['/sockjs.js', ['text/javascript', await readFile(require.resolve('sockjs-client/dist/sockjs.min.js'))]],
-    ['/stomp.js', ['text/javascript', await readFile(require.resolve('stompjs/lib/stomp.min.js'))]],
+    ['/', { type: 'text/html', body: await own('index.html') }],
+    ['/app.js', script(await own('app.js'))],
+    ['/sockjs.js', script(await library('sockjs-client/dist/sockjs.min.js'))],
+    ['/stomp.js', script(await library('stompjs/lib/stomp.min.js'))],
   ]);
-  const server = createServer((request, response) => {
-    const [type, body] = files.get(request.url) ?? ['text/plain', null];
-    response.writeHead(body ? 200 : 404, { 'Content-Type': `${type}; charset=UTF-8` }).end(body ?? '');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    stop: async () => {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  const { port, stop } = await serveFiles(files);
+  return { url: `http://127.0.0.1:${port}`, stop };
 }
 
 /** Nodes of the program with the application's handlers, behind the nginx that also serves the pages. */
@@ -54,7 +44,13 @@ async function startSite(count, store = []) {
   const nodes = [];
   for (let node = 0; node < count; node += 1) {
     const child = new Child('the stomp example', EXAMPLE, ['127.0.0.1:0', ...store]);
-    life.add({ name: child.name, output: child.output, stop: () => child.end('SIGKILL') });
+    life.add({
+      name: child.name,
+      get output() {
+        return child.output;
+      },
+      stop: () => child.end('SIGKILL'),
+    });
     const [, url] = await child.line(/^listening on (http:\/\/[^/\s]+)\/ws/);
     nodes.push({ url });
   }

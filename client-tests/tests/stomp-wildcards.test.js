@@ -5,10 +5,9 @@ import { after, describe } from 'node:test';
 import { startCluster } from '../harness/cluster.js';
 import { Lifetime } from '../harness/lifetime.js';
 import { scenario } from '../harness/scenario.js';
-import { stompjs2, stompjs7, stompjs7Plain } from '../harness/stomp-clients.js';
+import { TRANSPORTS, stompjs2, stompjs7, stompjs7Plain } from '../harness/stomp-clients.js';
 import { startOneNode } from '../harness/stomp-places.js';
 
-const TRANSPORTS = ['websocket', 'xhr-streaming', 'xhr-polling'];
 const ROOMS = 12;
 
 const life = new Lifetime();

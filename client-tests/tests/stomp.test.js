@@ -4,10 +4,9 @@ import assert from 'node:assert/strict';
 import { after, describe } from 'node:test';
 import { Lifetime } from '../harness/lifetime.js';
 import { scenario } from '../harness/scenario.js';
-import { stompjs2, stompjs7, stompjs7Plain, webstomp } from '../harness/stomp-clients.js';
+import { TRANSPORTS, stompjs2, stompjs7, stompjs7Plain, webstomp } from '../harness/stomp-clients.js';
 import { startOneNode, startThreeNodes } from '../harness/stomp-places.js';
 
-const OVER_SOCKJS = ['websocket', 'xhr-streaming', 'xhr-polling'];
 const life = new Lifetime();
 const places = [await startOneNode(life), await startThreeNodes(life)];
 
@@ -83,7 +82,7 @@ function claims(place, { open }, transport) {
 for (const place of places) {
   describe(place.name, { concurrency: 4 }, () => {
     for (const client of [stompjs7, stompjs2, webstomp]) {
-      for (const transport of OVER_SOCKJS) {
+      for (const transport of TRANSPORTS) {
         describe(`${client.name}, ${transport}`, { concurrency: 1 }, () => claims(place, client, transport));
       }
     }
