@@ -56,8 +56,8 @@ impl Batch {
     }
 
     /// A batch that cannot be given again: the client is told so.
-    pub(super) fn lost(hold: Sent) -> Self {
-        Self { frames: [Frame::Close(CloseReason::MISSED_MESSAGES)].into(), sent: hold }
+    pub(super) fn lost(sent: Sent) -> Self {
+        Self { frames: [Frame::Close(CloseReason::MISSED_MESSAGES)].into(), sent }
     }
 
     pub(super) fn next(&mut self) -> Next {

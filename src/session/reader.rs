@@ -98,7 +98,8 @@ impl Reader {
             let mut entries = Messages::new();
             let into = if leads { &mut entries } else { &mut *messages };
             let before = into.len();
-            match follow.channel.after(follow.follower, follow.cursor, left, self.rendering(&follow), into) {
+            let rendering = if leads { None } else { self.rendering(&follow) };
+            match follow.channel.after(follow.follower, follow.cursor, left, rendering, into) {
                 Ahead::Nothing => {}
                 Ahead::Messages { last, .. } if leads => self.lead(slot, follow, last, &entries, leader),
                 Ahead::Messages { last, all } => {
@@ -117,10 +118,9 @@ impl Reader {
         }
     }
 
-    /// Entries of this follow are handed out as they were rendered; of one that leads, or has no tag, as they are.
+    /// Entries of this follow, which does not lead, are handed out as they were rendered; without a tag, as they are.
     fn rendering<'a>(&'a self, follow: &'a Follow) -> Option<Rendering<'a>> {
-        let (tag, render) = (follow.tag.as_ref()?, self.render.as_deref()?);
-        (!render.leads(tag)).then_some(Rendering { tag, render })
+        Some(Rendering { tag: follow.tag.as_ref()?, render: self.render.as_deref()? })
     }
 
     /// Whether a follow is there for what its entries lead to.

@@ -79,10 +79,11 @@ impl Local {
         if self.mailbox.is_closed() {
             return Err(SubscribeError::Over);
         }
-        if self.mailbox.follows().iter().any(|follow| follow.feed() == *feed) {
+        let followed = self.mailbox.follows();
+        if followed.iter().any(|follow| follow.is_of(feed)) {
             return Ok(());
         }
-        if self.mailbox.follows().len() >= most {
+        if followed.len() >= most {
             return Err(SubscribeError::TooMany(most));
         }
         *generations += 1;
@@ -109,7 +110,7 @@ impl Local {
         let is_stem = |follow: &Follow| follow.generation == stem.generation && follow.is_of(&stem.feed);
         let has_stem = || self.mailbox.follows().iter().any(is_stem);
         let followed = self.mailbox.follows();
-        if !has_stem() || followed.iter().any(|follow| follow.is_of(feed)) {
+        if !followed.iter().any(is_stem) || followed.iter().any(|follow| follow.is_of(feed)) {
             return Ok(());
         }
         if followed.len() >= most {

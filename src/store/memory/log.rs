@@ -278,6 +278,7 @@ fn within(entries: impl Iterator<Item = Entry>, most: usize, bytes: usize) -> Ve
     entries.take(most).take_while(fits).collect()
 }
 
-fn wall_clock() -> u64 {
+/// Milliseconds since 1970.
+pub(super) fn wall_clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -152,11 +152,7 @@ impl MemoryStore {
             let log = self.log(&channel);
             let mut log = lock(&log);
             let entries = log.give(after, &messages, Instant::now());
-            for node in log.followers() {
-                if let Some(inbox) = self.inbox(node) {
-                    inbox.entries(&channel, log.epoch(), &entries);
-                }
-            }
+            self.spread(&channel, &log, &entries);
         }
     }
 

@@ -1,11 +1,12 @@
 //! One roster in memory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use sockhop_transports::Message;
 use tokio::time::Instant;
 
+use super::log::wall_clock;
 use crate::store::roster::{folded, reference, referred};
 use crate::store::{Entered, Here, Left, Place, Position, Present, SessionRef, Stay, StoreError, Visitor};
 
@@ -71,7 +72,7 @@ impl Roster {
             }
             self.order.insert(place(&user, stay.session));
         }
-        let since = since.unwrap_or_else(now);
+        let since = since.unwrap_or_else(wall_clock);
         let visit = Visit { number: stay.number, since, user, about: visitor.about.to_owned() };
         self.visits.insert(stay.session, visit);
         Ok(entered)
@@ -157,8 +158,4 @@ fn behind(place: &[u8]) -> Vec<u8> {
     let end: &[u8] = if place.first() == Some(&b'0') { &[1] } else { &[0xff; 17] };
     // The next there is after that.
     [place, end, &[0]].concat()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

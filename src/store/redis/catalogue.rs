@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::script::{self, arguments};
 use super::{Inner, entries};
 use crate::id::ChannelName;
-use crate::store::{Enlist, Enlisted, Epoch, Listed, Position, Retention, StoreError};
+use crate::store::{Enlist, Enlisted, Listed, Retention, StoreError};
 
 impl Inner {
     pub(super) async fn enlist(&self, enlist: Enlist<'_>) -> Result<Enlisted, StoreError> {
@@ -37,7 +37,7 @@ impl Inner {
             script::ENLIST.command(&keys, &arguments)
         };
         let mut reply = Reply::new("enlist", self.runner.run(slot, &script::ENLIST, command).await?)?;
-        Ok(Enlisted { entered: reply.count()? == 1, at: read_position(&mut reply)? })
+        Ok(Enlisted { entered: reply.count()? == 1, at: reply.position()? })
     }
 
     pub(super) async fn listed(&self, catalogue: &ChannelName) -> Result<Listed, StoreError> {
@@ -48,7 +48,7 @@ impl Inner {
             |link: &super::link::Link| script::LISTED.command(&keys, &arguments![&epoch, &link.run, ttl]);
         let answer: Value = self.runner.run(slot, &script::LISTED, command).await?;
         let mut reply = Reply::new("list", answer)?;
-        let (complete, at) = (reply.count()? == 1, read_position(&mut reply)?);
+        let (complete, at) = (reply.count()? == 1, reply.position()?);
         let (mut list, mut names) = (reply.list()?, Vec::new());
         while list.has_more() {
             match ChannelName::new(&list.text()?) {
@@ -58,8 +58,4 @@ impl Inner {
         }
         Ok(Listed { names, at, complete })
     }
-}
-
-fn read_position(reply: &mut Reply) -> Result<Position, StoreError> {
-    Ok(Position { epoch: Epoch(u64::from_be_bytes(reply.id()?)), seq: reply.count()? })
 }

@@ -337,6 +337,5 @@ pub(super) fn the_process_ends() -> PublishError {
 }
 
 fn read_position(operation: &'static str, answer: Value) -> Result<Position, StoreError> {
-    let mut reply = Reply::new(operation, answer)?;
-    Ok(Position { epoch: Epoch(u64::from_be_bytes(reply.id()?)), seq: reply.count()? })
+    Reply::new(operation, answer)?.position()
 }

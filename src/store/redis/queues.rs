@@ -86,7 +86,7 @@ impl Inner {
         let answer = self.runner.run(keys.slot, &script::ENQUEUE, command).await.map_err(not_published)?;
         let read = || {
             let mut reply = Reply::new("enqueue", answer)?;
-            let last = Position { epoch: Epoch(u64::from_be_bytes(reply.id()?)), seq: reply.count()? };
+            let last = reply.position()?;
             Ok((last, reply.count()? as usize))
         };
         read().map_err(PublishError::Unknown)

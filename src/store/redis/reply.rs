@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use crate::store::StoreError;
+use crate::store::{Epoch, Position, StoreError};
 
 /// The fields of an answer, in order.
 pub(super) struct Reply {
@@ -54,6 +54,11 @@ impl Reply {
     /// Eight bytes: an id, an epoch, a life.
     pub(super) fn id(&mut self) -> Result<[u8; 8], StoreError> {
         self.bytes()?.try_into().map_err(|_| self.garbled())
+    }
+
+    /// Epoch and seq.
+    pub(super) fn position(&mut self) -> Result<Position, StoreError> {
+        Ok(Position { epoch: Epoch(u64::from_be_bytes(self.id()?)), seq: self.count()? })
     }
 
     /// Eight bytes, or none.

@@ -9,9 +9,7 @@ use super::reply::Reply;
 use super::script::{self, Argument, Script, arguments};
 use crate::id::ChannelName;
 use crate::store::roster::{folded, quoted, reference, referred};
-use crate::store::{
-    Entered, Epoch, Here, Left, Place, Position, Present, Retention, Roster, Stay, StoreError, Visitor,
-};
+use crate::store::{Entered, Here, Left, Place, Present, Retention, Roster, Stay, StoreError, Visitor};
 
 impl Inner {
     pub(super) async fn enter(
@@ -85,7 +83,7 @@ impl Inner {
             script::HERE.command(&keys, &arguments![&epoch, &link.run, ttl, after, most])
         };
         let mut reply = Reply::new("read", self.runner.run(slot, &script::HERE, command).await?)?;
-        let at = Position { epoch: Epoch(u64::from_be_bytes(reply.id()?)), seq: reply.count()? };
+        let at = reply.position()?;
         let (count, next) = (reply.count()?, reply.bytes()?);
         let (mut rows, mut members) = (reply.list()?, Vec::new());
         while rows.has_more() {

@@ -241,7 +241,7 @@ impl Inner {
         let mut arguments = arguments![&life, &token, push.limit, push.most_kept, &node].to_vec();
         arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
         let mut reply = self.session(&script::PUSH, &keys, &arguments).await?;
-        over(&mut reply)?;
+        held(&mut reply)?;
         self.appended(&mut reply, session, &push.messages).await?;
         Ok(self.some_ended(&mut reply, session.key)?)
     }
@@ -285,7 +285,7 @@ impl Inner {
         let (life, node, token) = (session.life.to_be_bytes(), node.to_bytes(), random());
         let arguments = arguments![&life, u64::from(reason.code()), reason.text(), &node, &token];
         let mut reply = self.session(&script::CLOSE, &keys, &arguments).await?;
-        over(&mut reply)?;
+        held(&mut reply)?;
         self.changed(&mut reply, session).await?;
         Ok(self.some_ended(&mut reply, session.key)?)
     }
@@ -298,9 +298,9 @@ impl Inner {
         most: usize,
     ) -> Result<(), SubscribeError> {
         let keys = self.keys.session(session.key);
-        let (life, epoch, token) = (session.life.to_be_bytes(), at.epoch.0.to_be_bytes(), random());
+        let (life, epoch) = (session.life.to_be_bytes(), at.epoch.0.to_be_bytes());
         let field = feed.text();
-        let arguments = arguments![&life, &*field, &epoch, at.seq, most, &token];
+        let arguments = arguments![&life, &*field, &epoch, at.seq, most];
         let mut reply = self.session(&script::SUBSCRIBE, &keys, &arguments).await?;
         match reply.text()?.as_str() {
             "over" => return Err(SubscribeError::Over),
@@ -315,16 +315,16 @@ impl Inner {
         let life = session.life.to_be_bytes();
         let field = feed.text();
         let mut reply = self.session(&script::UNSUBSCRIBE, &keys, &arguments![&life, &*field]).await?;
-        over(&mut reply)?;
+        held(&mut reply)?;
         Ok(self.changed(&mut reply, session).await?)
     }
 
     pub(super) async fn branch(&self, hold: Hold, branch: Branch<'_>, most: usize) -> Result<Branched, Gone> {
         let keys = self.keys.session(hold.session.key);
-        let (life, token, epoch) = (hold.session.life.to_be_bytes(), random(), branch.at.epoch.0.to_be_bytes());
+        let (life, epoch) = (hold.session.life.to_be_bytes(), branch.at.epoch.0.to_be_bytes());
         let ((stem, generation), field) = ((branch.stem.0.text(), branch.stem.1), branch.feed.text());
         let arguments =
-            arguments![&life, hold.attachment, &*stem, generation, &*field, &epoch, branch.at.seq, most, &token];
+            arguments![&life, hold.attachment, &*stem, generation, &*field, &epoch, branch.at.seq, most];
         match self.session(&script::BRANCH, &keys, &arguments).await?.text()?.as_str() {
             "over" => Err(Gone::Over),
             "fenced" => Err(Gone::Fenced),
@@ -337,7 +337,7 @@ impl Inner {
         let keys = self.keys.session(session.key);
         let life = session.life.to_be_bytes();
         let mut reply = self.session(&script::UNTAG, &keys, &arguments![&life, tag]).await?;
-        over(&mut reply)?;
+        held(&mut reply)?;
         Ok(self.changed(&mut reply, session).await?)
     }
 
@@ -351,7 +351,7 @@ impl Inner {
         let life = session.life.to_be_bytes();
         let mut arguments = arguments![&life, name].to_vec();
         arguments.extend(value.map(Argument::from));
-        over(&mut self.session(&script::ATTRIBUTE, &keys, &arguments).await?)
+        held(&mut self.session(&script::ATTRIBUTE, &keys, &arguments).await?)
     }
 
     pub(super) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
@@ -441,7 +441,7 @@ impl Inner {
         // Whatever the answer: this node does not run it any more.
         self.calls.ended(turn);
         let mut reply = answer?;
-        match over(&mut reply) {
+        match held(&mut reply) {
             Ok(()) => {}
             Err(Gone::Fenced) => return Err(given_up_on()),
             Err(_) => return Ok(None),
@@ -475,7 +475,7 @@ impl Inner {
         let keys = self.keys.session(session.key);
         let (life, node) = (session.life.to_be_bytes(), node.to_bytes());
         let mut reply = self.session(&script::END, &keys, &arguments![&life, &node]).await?;
-        if over(&mut reply).is_err() || self.calls.is_given(session) {
+        if held(&mut reply).is_err() || self.calls.is_given(session) {
             return Ok(None);
         }
         self.some_ended(&mut reply, session.key)
@@ -531,10 +531,6 @@ fn held(reply: &mut Reply) -> Result<(), Gone> {
         "fenced" => Err(Gone::Fenced),
         _ => Ok(()),
     }
-}
-
-fn over(reply: &mut Reply) -> Result<(), Gone> {
-    held(reply)
 }
 
 /// Origin and attributes of a session.
@@ -610,13 +606,11 @@ pub(super) enum Swept {
     Opening(Opening),
     /// It is for this node's handler to see to it.
     Tended(Tended),
-    /// A node that is alive runs its `on_open`.
-    Calling(NodeId, SessionRef, u64),
     /// A node that is alive holds it.
     Held(NodeId, Hold),
     /// It was taken from a node that is dead.
     Freed(NodeId, Hold),
-    /// Its `on_close` waits for a handler call of a node that is alive.
+    /// A node that is alive runs its `on_open`, or the handler call that its `on_close` waits for.
     Waiting(NodeId, SessionRef, u64),
     /// A node that is alive runs its `on_close`.
     Closing(NodeId, SessionRef),
@@ -655,11 +649,6 @@ impl Inner {
                 let (origin, attributes) = read_info(&mut reply.list()?)?;
                 Swept::Tended(Tended { session, origin, attributes })
             }
-            "calling" => {
-                let session = session(&mut reply)?;
-                let runner = NodeId::from_bytes(reply.id()?);
-                Swept::Calling(runner, session, u64::from_be_bytes(reply.id()?))
-            }
             "held" | "freed" => {
                 let session = session(&mut reply)?;
                 let holder = NodeId::from_bytes(reply.id()?);
@@ -667,7 +656,7 @@ impl Inner {
                 if outcome == "held" { Swept::Held(holder, hold) } else { Swept::Freed(holder, hold) }
             }
             "foreign" => Swept::Foreign,
-            "waiting" => {
+            "calling" | "waiting" => {
                 let session = session(&mut reply)?;
                 let runner = NodeId::from_bytes(reply.id()?);
                 Swept::Waiting(runner, session, u64::from_be_bytes(reply.id()?))

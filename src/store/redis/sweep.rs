@@ -48,8 +48,7 @@ impl Inner {
     /// Looks at the sessions whose time has come, in the buckets of a node; counts all, if that is asked for.
     async fn sweep_buckets(self: &Arc<Self>, member: &Member, count: bool) {
         let Some(clock) = self.observed().now() else { return };
-        let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
-        let known = Mutex::new(Known { alive, dead: Vec::new() });
+        let known = self.known_nodes();
         let mut buckets = self.buckets(member.id);
         if !count {
             let looks = lock(&member.looks);
@@ -66,11 +65,7 @@ impl Inner {
             let Some((due, counted)) = self.look_at(member, &link, &here, clock, count).await else { continue };
             sessions += counted;
             let due = self.due_in(&link, &due, clock).await;
-            let sweep = |(bucket, name): Named| {
-                let known = &known;
-                async move { self.sweep_session(member, bucket, &name, known).await }
-            };
-            futures_util::stream::iter(due).for_each_concurrent(AT_ONCE, sweep).await;
+            self.sweep_sessions(member, due, &known).await;
         }
         if count {
             member.opened.store(0, Ordering::Relaxed);
@@ -85,8 +80,7 @@ impl Inner {
         if departed.is_empty() {
             return;
         }
-        let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
-        let known = Mutex::new(Known { alive, dead: Vec::new() });
+        let known = self.known_nodes();
         let map = self.runner.servers.map();
         for server in map.servers() {
             let Some(link) = server.link() else { continue };
@@ -102,13 +96,20 @@ impl Inner {
                 }
             }
             let answers = link.send_all(&ask, departed.len() * here.len()).await.unwrap_or_default();
-            let left = here.iter().cycle().zip(answers).flat_map(named);
-            let sweep = |(bucket, name): Named| {
-                let known = &known;
-                async move { self.sweep_session(member, bucket, &name, known).await }
-            };
-            futures_util::stream::iter(left).for_each_concurrent(AT_ONCE, sweep).await;
+            let left = here.iter().cycle().zip(answers).flat_map(named).collect();
+            self.sweep_sessions(member, left, &known).await;
         }
+    }
+
+    /// The nodes of which is known whether they live, before any was asked about.
+    fn known_nodes(&self) -> Mutex<Known> {
+        let alive = self.observed().alive.iter().flat_map(|node| node.to_bytes()).collect();
+        Mutex::new(Known { alive, dead: Vec::new() })
+    }
+
+    async fn sweep_sessions(self: &Arc<Self>, member: &Member, sessions: Vec<Named>, known: &Mutex<Known>) {
+        let sweep = |(bucket, name): Named| async move { self.sweep_session(member, bucket, &name, known).await };
+        futures_util::stream::iter(sessions).for_each_concurrent(AT_ONCE, sweep).await;
     }
 
     /// Which buckets hold something whose time has come, and how many sessions all of them hold. Notes when each is to
@@ -187,9 +188,6 @@ impl Inner {
                 Ok(Swept::Ended(ended)) => member.leave_to(Due::Ended(ended)),
                 Ok(Swept::Opening(opening)) => member.leave_to(Due::Opening(opening)),
                 Ok(Swept::Tended(tended)) => member.leave_to(Due::Tended(tended)),
-                Ok(Swept::Calling(runner, session, turn)) => {
-                    self.tell(runner, Letter::CheckTurn(session, turn)).await;
-                }
                 Ok(Swept::Held(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Check(hold))).await,
                 // Should it be alive after all, it must not go on as if it held the session.
                 Ok(Swept::Freed(holder, hold)) => self.tell(holder, Letter::Signal(Signal::Fenced(hold))).await,

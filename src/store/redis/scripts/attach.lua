@@ -42,10 +42,10 @@ if resumed then
   if r[SUBSCRIPTIONS] > 0 then
     local known = redis.call('HGETALL', KEYS[1] .. ':subscriptions')
     for i = 2, #known, 2 do
-      local generation, old_epoch, old_seq, _, _, by, by_token = struct.unpack(SUBSCRIPTION, known[i])
+      local generation, old_epoch, old_seq, _, _, by = struct.unpack(SUBSCRIPTION, known[i])
       if by > r[CONFIRMED] then
         redis.call('HSET', KEYS[1] .. ':subscriptions', known[i - 1],
-          struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, old_epoch, old_seq, 0, by_token))
+          struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, old_epoch, old_seq, 0))
       end
     end
   end

@@ -233,9 +233,9 @@ local function is_held(r, attachment)
   return r[HOLDER] ~= '' and r[ATTACHMENT] == attachment
 end
 
--- A subscription: generation, the cursor before the last commit, the cursor, the attachment that committed it, the token
--- of the subscribe. The commit of an attachment counts once that is confirmed.
-local SUBSCRIPTION = '>I4c8I6c8I6I4c8'
+-- A subscription: generation, the cursor before the last commit, the cursor, the attachment that committed it. The commit
+-- of an attachment counts once that is confirmed.
+local SUBSCRIPTION = '>I4c8I6c8I6I4'
 
 -- Notes how far the receiver came in channels: from ARGV[at] on, name, generation, epoch, seq.
 local function note(r, at, attachment)
@@ -245,14 +245,13 @@ local function note(r, at, attachment)
   local known, changed = redis.call('HMGET', KEYS[1] .. ':subscriptions', unpack(names)), {}
   for i, packed in ipairs(known) do
     if packed then
-      local generation, old_epoch, old_seq, epoch, seq, by, token = struct.unpack(SUBSCRIPTION, packed)
+      local generation, old_epoch, old_seq, epoch, seq, by = struct.unpack(SUBSCRIPTION, packed)
       local arg = at + 4 * (i - 1)
       local new_epoch, new_seq = ARGV[arg + 2], tonumber(ARGV[arg + 3])
       if generation == tonumber(ARGV[arg + 1]) and (new_epoch ~= epoch or new_seq ~= seq or by > r[CONFIRMED]) then
         if by <= r[CONFIRMED] then old_epoch, old_seq = epoch, seq end
         changed[#changed + 1] = names[i]
-        changed[#changed + 1] =
-          struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, new_epoch, new_seq, attachment, token)
+        changed[#changed + 1] = struct.pack(SUBSCRIPTION, generation, old_epoch, old_seq, new_epoch, new_seq, attachment)
       end
     end
   end
