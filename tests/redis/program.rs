@@ -16,6 +16,8 @@ use crate::server::{Process, until};
 pub(crate) struct Program {
     process: Mutex<Process>,
     log: Arc<Mutex<String>>,
+    /// Ends when the program has written its last line.
+    reader: Mutex<Option<thread::JoinHandle<()>>>,
     address: Mutex<mpsc::Receiver<SocketAddr>>,
     listening: std::sync::OnceLock<SocketAddr>,
 }
@@ -49,7 +51,7 @@ impl Program {
         let log = Arc::<Mutex<String>>::default();
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let lines = Arc::clone(&log);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let mut log = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 log.push_str(&line);
@@ -67,7 +69,13 @@ impl Program {
             }
         });
         let address = Mutex::new(address);
-        Self { process: Mutex::new(Process::guard(child)), log, address, listening: std::sync::OnceLock::new() }
+        Self {
+            process: Mutex::new(Process::guard(child)),
+            log,
+            reader: Mutex::new(Some(reader)),
+            address,
+            listening: std::sync::OnceLock::new(),
+        }
     }
 
     fn process(&self) -> std::sync::MutexGuard<'_, Process> {
@@ -157,8 +165,9 @@ impl Program {
             status = self.process().child.try_wait().expect("a status");
             status.is_some()
         });
-        // The last lines may still be under way.
-        thread::sleep(Duration::from_millis(50));
+        if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            reader.join().expect("its log is read to the end");
+        }
         (status.expect("ended"), self.log())
     }
 
