@@ -1,6 +1,7 @@
 //! What a STOMP session remembers between its calls, wherever the next one runs.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 use sockhop_stomp::{Command, Decoder, Frame, Limits, Version};
@@ -30,10 +31,25 @@ pub(super) struct Conversation {
     transactions: Vec<Transaction>,
     /// Messages that the application was handed.
     calls: u64,
-    /// Attributes that the call has changed.
-    changes: Vec<(String, Option<String>)>,
+    changes: Changes,
     /// Whether an attribute holds half a frame.
     half_is_kept: bool,
+}
+
+/// Attributes that the call has changed: only the last state of each is of use.
+#[derive(Debug)]
+struct Changes {
+    /// Whether they are written down, which those of a session in memory are not.
+    is_written: bool,
+    last: BTreeMap<String, Option<String>>,
+}
+
+impl Changes {
+    fn note(&mut self, name: impl Display, value: impl FnOnce() -> Option<String>) {
+        if self.is_written {
+            self.last.insert(name.to_string(), value());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -135,7 +151,7 @@ pub(super) const MOST_TRANSACTIONS: usize = 16;
 pub(super) struct Unreadable(String);
 
 impl Conversation {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, is_written: bool) -> Self {
         Self {
             phase: Phase::Fresh,
             decoder: Decoder::new(limits),
@@ -145,7 +161,7 @@ impl Conversation {
             acked: Vec::new(),
             transactions: Vec::new(),
             calls: 0,
-            changes: Vec::new(),
+            changes: Changes { is_written, last: BTreeMap::new() },
             half_is_kept: false,
         }
     }
@@ -154,9 +170,9 @@ impl Conversation {
     pub(super) fn load(session: &Session, limits: Limits) -> Result<Self, Unreadable> {
         if session.is_local() {
             let kept = session.memory().take().and_then(|kept| kept.downcast::<Self>().ok());
-            return Ok(kept.map_or_else(|| Self::new(limits), |kept| *kept));
+            return Ok(kept.map_or_else(|| Self::new(limits, false), |kept| *kept));
         }
-        let mut conversation = Self::new(limits);
+        let mut conversation = Self::new(limits, true);
         let mut half = Vec::new();
         for (name, value) in session.all_attributes() {
             conversation.read(&name, value, &mut half).ok_or(Unreadable(name))?;
@@ -198,7 +214,6 @@ impl Conversation {
     /// Hands the conversation back to its session, to be kept with the end of the call.
     pub(super) fn save(mut self, session: &Session) {
         if session.is_local() {
-            self.changes = Vec::new();
             // What is idle between two messages costs what it holds, and no more.
             self.decoder.shrink();
             *session.memory() = Some(Box::new(self));
@@ -206,9 +221,9 @@ impl Conversation {
         }
         let half = String::from_utf8_lossy(self.decoder.rest()).into_owned();
         if self.half_is_kept || !half.is_empty() {
-            self.changes.push((HALF.to_owned(), (!half.is_empty()).then_some(half)));
+            self.changes.note(HALF, || Some(half).filter(|half| !half.is_empty()));
         }
-        for (name, value) in self.changes {
+        for (name, value) in self.changes.last {
             session.keep_attribute(&name, value);
         }
     }
@@ -254,7 +269,7 @@ impl Conversation {
 
     pub(super) fn connect(&mut self, connected: Connected) {
         self.decoder.set_version(connected.version);
-        self.changes.push((CONNECTION.to_owned(), connected.stored()));
+        self.changes.note(CONNECTION, || connected.stored());
         self.phase = Phase::Connected(Box::new(connected));
     }
 
@@ -265,9 +280,7 @@ impl Conversation {
     /// Counts a message that the application is handed.
     pub(super) fn count_call(&mut self) -> u64 {
         self.calls += 1;
-        // Only the last count of a call is of use.
-        self.changes.retain(|(changed, _)| changed != CALLS);
-        self.changes.push((CALLS.to_owned(), Some(self.calls.to_string())));
+        self.changes.note(CALLS, || Some(self.calls.to_string()));
         self.calls
     }
 
@@ -276,13 +289,8 @@ impl Conversation {
     }
 
     pub(super) fn subscribe(&mut self, subscribed: Subscribed) {
-        let ack = match subscribed.ack {
-            AckMode::Auto => "auto",
-            AckMode::Client => "client",
-            AckMode::ClientIndividual => "client-individual",
-        };
-        let value = format!("{ack} {}", subscribed.destination);
-        self.changes.push((format!("{SUBSCRIPTION}{}", subscribed.id), Some(value)));
+        let Subscribed { id, destination, ack } = &subscribed;
+        self.changes.note(format_args!("{SUBSCRIPTION}{id}"), || Some(format!("{} {destination}", ack.name())));
         if self.subscriptions.len() == self.subscriptions.capacity() {
             // Not doubled: most sessions have few.
             let more = (self.subscriptions.len() / 4).max(2);
@@ -293,7 +301,7 @@ impl Conversation {
 
     pub(super) fn unsubscribe(&mut self, id: &str) -> Option<Subscribed> {
         let at = self.subscriptions.iter().position(|known| *known.id == *id)?;
-        self.changes.push((format!("{SUBSCRIPTION}{id}"), None));
+        self.changes.note(format_args!("{SUBSCRIPTION}{id}"), || None);
         Some(self.subscriptions.swap_remove(at))
     }
 
@@ -305,7 +313,7 @@ impl Conversation {
     /// A number for another consumer. One that a call has left whose node died before its end is not used again.
     pub(super) fn next_consumer(&mut self) -> u64 {
         self.numbered += 1;
-        self.change(NUMBERED.to_owned(), Some(self.numbered.to_string()));
+        self.changes.note(NUMBERED, || Some(self.numbered.to_string()));
         self.numbered
     }
 
@@ -326,19 +334,19 @@ impl Conversation {
 
     pub(super) fn forget_consumer(&mut self, number: u64) {
         if let Some(at) = self.consumers.iter().position(|consuming| consuming.number == number) {
-            let name = self.consumers.swap_remove(at).attribute();
-            self.change(name, None);
+            let consuming = self.consumers.swap_remove(at);
+            self.changes.note(consuming.attribute(), || None);
         }
         if number > self.numbered {
             self.numbered = number;
-            self.change(NUMBERED.to_owned(), Some(number.to_string()));
+            self.changes.note(NUMBERED, || Some(number.to_string()));
         }
     }
 
     /// Remembers what is acknowledged of a subscription from now on.
     pub(super) fn remember_acked(&mut self, acked: Acked) {
         self.acked.retain(|known| known.id != acked.id);
-        self.change(format!("{ACKED}{}", acked.id), Some(acked.text()));
+        self.changes.note(format_args!("{ACKED}{}", acked.id), || Some(acked.text()));
         self.acked.push(acked);
     }
 
@@ -351,15 +359,14 @@ impl Conversation {
     pub(super) fn acknowledge(&mut self, id: &str, at: Position, which: Which) {
         let Some(acked) = self.acked.iter_mut().find(|acked| *acked.id == *id) else { return };
         if acked.note(at, which) {
-            let text = acked.text();
-            self.change(format!("{ACKED}{id}"), Some(text));
+            self.changes.note(format_args!("{ACKED}{id}"), || Some(acked.text()));
         }
     }
 
     pub(super) fn forget_acked(&mut self, id: &str) {
         if let Some(at) = self.acked.iter().position(|acked| *acked.id == *id) {
             self.acked.swap_remove(at);
-            self.change(format!("{ACKED}{id}"), None);
+            self.changes.note(format_args!("{ACKED}{id}"), || None);
         }
     }
 
@@ -371,17 +378,11 @@ impl Conversation {
         }
     }
 
-    /// Only the last state of a call is of use.
-    fn change(&mut self, name: String, value: Option<String>) {
-        self.changes.retain(|(changed, _)| *changed != name);
-        self.changes.push((name, value));
-    }
-
     /// Forgets the transactions, and what the client has connected as. That stays written down until something else is
     /// settled: if nothing is, it is what the session's end is told with.
     pub(super) fn restart(&mut self) {
         for Transaction { name, .. } in std::mem::take(&mut self.transactions) {
-            self.changes.push((format!("{TRANSACTION}{name}"), None));
+            self.changes.note(format_args!("{TRANSACTION}{name}"), || None);
         }
         self.phase = Phase::Fresh;
     }
@@ -415,7 +416,7 @@ impl Conversation {
     /// Ends a transaction: its frames.
     pub(super) fn end(&mut self, name: &str) -> Result<Vec<Frame>, TransactionError> {
         let at = self.find(name)?;
-        self.changes.push((format!("{TRANSACTION}{name}"), None));
+        self.changes.note(format_args!("{TRANSACTION}{name}"), || None);
         Ok(self.transactions.swap_remove(at).frames)
     }
 
@@ -425,11 +426,10 @@ impl Conversation {
 
     fn keep_transaction(&mut self, at: usize) {
         let Transaction { name, frames, .. } = &self.transactions[at];
-        let name = format!("{TRANSACTION}{name}");
-        // Only the last state of a call is of use.
-        self.changes.retain(|(changed, _)| *changed != name);
-        let stored: Vec<_> = frames.iter().map(StoredFrame::of).collect();
-        self.changes.push((name, serde_json::to_string(&stored).ok()));
+        self.changes.note(format_args!("{TRANSACTION}{name}"), || {
+            let stored: Vec<_> = frames.iter().map(StoredFrame::of).collect();
+            serde_json::to_string(&stored).ok()
+        });
     }
 }
 

@@ -11,12 +11,17 @@ pub(crate) enum AckMode {
 }
 
 impl AckMode {
+    /// As a SUBSCRIBE says it; without a word it is `auto`.
     pub(crate) fn parse(text: Option<&str>) -> Option<Self> {
-        match text {
-            None | Some("auto") => Some(Self::Auto),
-            Some("client") => Some(Self::Client),
-            Some("client-individual") => Some(Self::ClientIndividual),
-            Some(_) => None,
+        let Some(text) = text else { return Some(Self::Auto) };
+        [Self::Auto, Self::Client, Self::ClientIndividual].into_iter().find(|mode| mode.name() == text)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Client => "client",
+            Self::ClientIndividual => "client-individual",
         }
     }
 }
