@@ -1,15 +1,14 @@
 //! Application destinations: `/app/…`, which the application's own code handles.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use sockhop_stomp::{Frame, Headers, Version};
+use sockhop_stomp::{Frame, Version};
 
 use super::broker::{Broker, BrokerError, StompMessage};
 use super::destination::{session_channel, session_text, user_channel};
-use super::entry;
 use super::users::Principal;
 use crate::id::hex;
 use crate::store::{Once, Published, SessionRef};
@@ -63,11 +62,12 @@ pub struct AppMessage(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    id: String,
-    destination: String,
+    frame: Frame,
+    /// Counts the session's messages to the application.
+    number: u64,
+    /// Told only to those who ask for it.
+    id: OnceLock<String>,
     variables: Variables,
-    headers: Headers,
-    body: String,
     user: Option<Principal>,
     session: SessionRef,
     broker: Broker,
@@ -124,15 +124,14 @@ impl AppMessage {
         session: &Session,
         user: Option<&Principal>,
         variables: Variables,
-        frame: &Frame,
+        frame: Frame,
         number: u64,
     ) -> Self {
         Self(Arc::new(Inner {
-            id: id(session.identity(), number, frame),
-            destination: frame.headers.get("destination").unwrap_or_default().to_owned(),
+            frame,
+            number,
+            id: OnceLock::new(),
             variables,
-            headers: frame.headers.clone(),
-            body: frame.body.clone(),
             user: user.cloned(),
             session: session.identity(),
             broker: Broker::new(&session.node()),
@@ -143,13 +142,14 @@ impl AppMessage {
     /// id.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.0.id
+        let Inner { id, session, number, frame, .. } = &*self.0;
+        id.get_or_init(|| id_of(*session, *number, frame))
     }
 
     /// The destination that the client named.
     #[must_use]
     pub fn destination(&self) -> &str {
-        &self.0.destination
+        self.0.frame.headers.get("destination").unwrap_or_default()
     }
 
     /// What stands in the destination for `{name}` of the handler's pattern.
@@ -161,18 +161,18 @@ impl AppMessage {
     /// A header of the client's frame.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.headers.get(name)
+        self.0.frame.headers.get(name)
     }
 
     /// All headers of the client's frame, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.headers.iter()
+        self.0.frame.headers.iter()
     }
 
     /// The body as it was sent.
     #[must_use]
     pub fn body(&self) -> &str {
-        &self.0.body
+        &self.0.frame.body
     }
 
     /// The body, read from JSON.
@@ -233,7 +233,7 @@ impl AppMessage {
     /// See [`BrokerError`].
     pub async fn reply(&self, path: &str, message: impl Into<StompMessage>) -> Result<Published, BrokerError> {
         let (channel, entry) = self.reply_entry(path, &message.into())?;
-        Ok(self.0.broker.publish(&channel, entry).await?)
+        Ok(self.0.broker.node().publish(&channel, entry).await?)
     }
 
     /// [`reply`](Self::reply), once under an id.
@@ -244,7 +244,7 @@ impl AppMessage {
         message: StompMessage,
     ) -> Result<Once, BrokerError> {
         let (channel, entry) = self.reply_entry(path, &message)?;
-        Ok(self.0.broker.publish_once(&channel, id, entry).await?)
+        Ok(self.0.broker.node().publish_once(&channel, id.as_str(), entry).await?)
     }
 
     fn reply_entry(&self, path: &str, message: &StompMessage) -> Result<(ChannelName, Message), BrokerError> {
@@ -252,13 +252,13 @@ impl AppMessage {
             Some(user) => (user_channel(user.name(), path)?, Some(session_text(self.0.session))),
             None => (session_channel(self.0.session, path)?, None),
         };
-        Ok((channel, entry::encode(&message.headers, &message.body, only.as_deref())))
+        Ok((channel, message.entry(only.as_deref())))
     }
 }
 
 /// The id of a session's message: of its place, since clients repeat themselves, and of its content, since a message whose
 /// call was lost with its node is followed by another in its place.
-fn id(session: SessionRef, number: u64, frame: &Frame) -> String {
+fn id_of(session: SessionRef, number: u64, frame: &Frame) -> String {
     use sha2::{Digest, Sha256};
     let mut hash = Sha256::new();
     hash.update(session.key.to_bytes());

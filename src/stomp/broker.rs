@@ -64,6 +64,11 @@ impl StompMessage {
         self.headers.push(name, value);
         self
     }
+
+    /// What a channel keeps of it, for all subscribers or for one session.
+    pub(super) fn entry(&self, only: Option<&str>) -> Message {
+        entry::encode(&self.headers, &self.body, only)
+    }
 }
 
 impl From<&str> for StompMessage {
@@ -132,9 +137,7 @@ impl Broker {
         message: impl Into<StompMessage>,
     ) -> Result<Once, BrokerError> {
         let channel = channel(&self.node, destination)?;
-        let message = message.into();
-        let entry = entry::encode(&message.headers, &message.body, None);
-        Ok(self.node.publish_once(&channel, id, entry).await?)
+        Ok(self.node.publish_once(&channel, id, message.into().entry(None)).await?)
     }
 
     /// Sends messages to one destination in order, with nothing between them. See [`send`](Self::send).
@@ -146,8 +149,7 @@ impl Broker {
         destination: &str,
         messages: impl IntoIterator<Item = StompMessage>,
     ) -> Result<Published, BrokerError> {
-        let entry = |message: StompMessage| entry::encode(&message.headers, &message.body, None);
-        let entries: Vec<_> = messages.into_iter().map(entry).collect();
+        let entries: Vec<_> = messages.into_iter().map(|message| message.entry(None)).collect();
         if let Target::Queue(queue) = Target::parse(destination)?
             && self.node.inner.queues == Queues::Shared
         {
@@ -168,9 +170,7 @@ impl Broker {
         messages: impl IntoIterator<Item = (MessageId, StompMessage)>,
     ) -> Result<Vec<Once>, BrokerError> {
         let channel = channel(&self.node, destination)?;
-        let entry =
-            |(id, message): (MessageId, StompMessage)| (id, entry::encode(&message.headers, &message.body, None));
-        let entries: Vec<_> = messages.into_iter().map(entry).collect();
+        let entries: Vec<_> = messages.into_iter().map(|(id, message)| (id, message.entry(None))).collect();
         Ok(self.node.publish_all_once(&channel, &entries).await?)
     }
 
@@ -194,19 +194,6 @@ impl Broker {
     /// Whether [`send_once`](Self::send_once) takes a destination that [`send`](Self::send) takes.
     pub(super) fn remembers_ids(destination: &str) -> bool {
         !destination.starts_with("/queue/")
-    }
-
-    pub(super) async fn publish_once(
-        &self,
-        channel: &ChannelName,
-        id: String,
-        entry: Message,
-    ) -> Result<Once, PublishError> {
-        self.node.publish_once(channel, id.as_str(), entry).await
-    }
-
-    pub(super) async fn publish(&self, channel: &ChannelName, entry: Message) -> Result<Published, PublishError> {
-        self.node.publish(channel, entry).await
     }
 
     /// Sends to all sessions of a user that are subscribed to `/user` and `path`, such as `/queue/quotes`.

@@ -111,14 +111,12 @@ pub(crate) fn user_destination(name: &str, path: &str) -> String {
 
 /// The channel of what is sent to a user at a path.
 pub(crate) fn user_channel(name: &str, path: &str) -> Result<ChannelName, Refusal> {
-    let text = format!("/user/{}{path}", escape(name));
-    ChannelName::new(&text).map_err(|error| invalid(&text, &error.to_string()))
+    channel(&user_destination(name, path))
 }
 
 /// The channel of what is sent to one session without a user at a path.
 pub(crate) fn session_channel(session: SessionRef, path: &str) -> Result<ChannelName, Refusal> {
-    let text = format!("/session/{}{path}", session_text(session));
-    ChannelName::new(&text).map_err(|error| invalid(&text, &error.to_string()))
+    channel(&format!("/session/{}{path}", session_text(session)))
 }
 
 /// What stands for a session in names of channels and in tags.

@@ -52,14 +52,18 @@ pub(super) fn encode_from(user: &str, headers: &Headers, body: &str) -> Message 
 
 fn encode_behind(mark: Option<String>, headers: &Headers, body: &str) -> Message {
     let mut frame = Frame::new(Command::Message).with_body(body);
-    for (name, value) in headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
-        frame.headers.push(name, value);
-    }
+    pass_on(headers, &mut frame);
     let text = frame.encode(Version::V1_2);
     let text = text.strip_prefix("MESSAGE\n").and_then(|text| text.strip_suffix('\0')).unwrap_or_default();
     match mark {
         None => Message::new(text),
         Some(mark) => Message::new(&format!("{mark}\n{text}")),
+    }
+}
+
+fn pass_on(headers: &Headers, frame: &mut Frame) {
+    for (name, value) in headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
+        frame.headers.push(name, value);
     }
 }
 
@@ -204,9 +208,7 @@ fn read(text: &str, headers: &mut Headers) -> Option<String> {
 /// The MESSAGE that a subscription gets of one that stands in no channel.
 pub(super) fn direct(tag: &Tag<'_>, destination: &str, id: &str, message: &StompMessage) -> Frame {
     let mut frame = head_of(tag, destination, id);
-    for (name, value) in message.headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
-        frame.headers.push(name, value);
-    }
+    pass_on(&message.headers, &mut frame);
     frame.with_body(message.body.as_str())
 }
 

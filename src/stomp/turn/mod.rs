@@ -122,8 +122,7 @@ impl Turn<'_> {
     /// One frame, and its receipt.
     async fn frame(&mut self, frame: Frame) -> Flow {
         let receipt = frame.headers.get("receipt").map(str::to_owned);
-        if receipt.as_ref().is_some_and(|receipt| receipt.len() > LONGEST_NAME) {
-            let refusal = Refusal::invalid("receipt", format!("It is longer than {LONGEST_NAME} bytes."));
+        if let Some(Err(refusal)) = receipt.as_deref().map(|receipt| check_name("receipt", receipt)) {
             return self.refuse(&refusal, None);
         }
         let command = frame.command;

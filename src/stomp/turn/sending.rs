@@ -19,11 +19,11 @@ impl Turn<'_> {
         self.check_rules(Action::Send, destination)?;
         match frame.headers.get("transaction").map(str::to_owned) {
             Some(transaction) => self.buffer(&transaction, frame),
-            None => self.deliver(target, &frame).await,
+            None => self.deliver(target, frame).await,
         }
     }
 
-    async fn deliver(&mut self, target: Target, frame: &Frame) -> Result<(), Refusal> {
+    async fn deliver(&mut self, target: Target, frame: Frame) -> Result<(), Refusal> {
         let (channel, is_queue) = match target {
             Target::Topic(channel) => (channel, false),
             Target::Queue(queue) => (queue, self.has_queues()),
@@ -44,7 +44,7 @@ impl Turn<'_> {
     }
 
     /// Hands a message to the application.
-    async fn call_app(&mut self, frame: &Frame) -> Result<(), Refusal> {
+    async fn call_app(&mut self, frame: Frame) -> Result<(), Refusal> {
         let destination = frame.headers.get("destination").unwrap_or_default();
         let (handler, variables) = self.state.apps.find(destination).ok_or_else(|| {
             Refusal::new("unknown destination", format!("The application handles nothing at {destination}."))
@@ -60,7 +60,7 @@ impl Turn<'_> {
         for frame in frames {
             if frame.command == Command::Send {
                 let target = Target::parse(frame.headers.get("destination").unwrap_or_default())?;
-                self.deliver(target, &frame).await?;
+                self.deliver(target, frame).await?;
             } else {
                 self.settle_committed(&frame).await?;
             }

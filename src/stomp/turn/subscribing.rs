@@ -69,7 +69,7 @@ impl Turn<'_> {
             Refusal::new("unknown destination", detail)
         })?;
         let number = self.conversation.count_call();
-        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame, number);
+        let message = AppMessage::new(self.session, self.conversation.user(), variables, frame.clone(), number);
         let answer = handler.answer(message).await?;
         let tag = Tag { version: self.conversation.version(), ack, session: None, queue: None, id };
         let message_id = format!("{}{:016x}", entry::ANSWER, rand::random::<u64>());
