@@ -6,6 +6,7 @@
 import { createServer, connect } from 'node:net';
 import { once } from 'node:events';
 import { within } from './deadline.js';
+import { CLOSE_MS } from './patience.js';
 
 const REQUEST_LINE = /(?:GET|POST|OPTIONS) (\S+) HTTP\/1\.1\r\n/g;
 
@@ -68,7 +69,7 @@ class Relay {
   }
 
   /** Resolves once `connection`, a request's, was ended by its client and then closed by the server as well. */
-  async letGo({ gone, released }, ms = 5_000) {
+  async letGo({ gone, released }, ms = CLOSE_MS) {
     await within(ms, 'the client to end its connection', gone);
     await within(ms, 'the server to close its side of a connection whose client is gone', released);
   }

@@ -322,8 +322,7 @@ async fn a_planned_failover_of_a_cluster_under_load_is_only_late() {
     let trial = Trial::start([&cluster.url(), &cluster.url()]).await;
     blocking(|| {
         for replica in &cluster.servers[3..] {
-            replica.command(&["CLUSTER", "FAILOVER"]);
-            until("the replica is the primary", || replica.info("replication").unwrap()["role"] == "master");
+            replica.take_over();
         }
         cluster.wait_whole();
         is_followed(&cluster);

@@ -451,6 +451,21 @@ impl Cluster {
 }
 
 impl Redis {
+    /// Makes a cluster's replica the primary in place of its own, without any loss.
+    pub(crate) fn take_over(&self) {
+        let mut asked: Option<Instant> = None;
+        until("the replica is the primary", || {
+            if self.info("replication").is_ok_and(|info| info["role"] == "master") {
+                return true;
+            }
+            // A server gives an attempt up after five seconds, for example when the others did not vote in time.
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
+                asked = self.try_command(&["CLUSTER", "FAILOVER"]).is_ok().then(Instant::now);
+            }
+            false
+        });
+    }
+
     /// Ranges of slots and who has them.
     fn slots(&self) -> Option<Vec<(u16, u16, u16)>> {
         let Value::Array(rows) = self.try_command(&["CLUSTER", "SLOTS"]).ok()? else { return None };
