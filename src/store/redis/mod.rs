@@ -4,6 +4,7 @@
 //! repetition by a token, so that an operation whose answer was lost is tried again, and fenced by the attachment number,
 //! so that one which runs late changes nothing. Pub/Sub only brings news early: what it loses is read.
 
+mod answers;
 mod calls;
 mod catalogue;
 mod channels;
@@ -27,6 +28,8 @@ mod sessions;
 mod signals;
 mod subscriptions;
 mod sweep;
+mod swept;
+mod turns;
 mod url;
 
 use std::collections::HashMap;

@@ -1,30 +1,24 @@
 //! Sessions in Redis: each operation one script.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use sockhop_transports::{CloseReason, Message};
 
+use super::answers::{held, read_info, read_snapshot};
 use super::keys::{Keys, SessionKeys, member_of, session_of};
 use super::reply::Reply;
 use super::script::{self, Argument, Script, arguments};
 use super::signals::{Letter, MOST};
-use super::sweep::Known as KnownNodes;
 use super::{Inner, origin};
 use crate::id::{NodeId, SessionKey};
 use crate::store::{
-    Again, Anchor, Attach, Attached, Begin, Begun, Branch, Branched, Ended, Epoch, Feed, First, Gone, Hold,
-    Holder, Intent, Kept, Known, Opening, Own, Pending, Position, Push, Replay, Sent, SessionRef, Signal,
-    StoreError, SubscribeError, Subscription, Takeover, Tended, Terms, Turn, given_up_on, size_of,
+    Anchor, Attach, Attached, Branch, Branched, Ended, Feed, First, Gone, Hold, Holder, Intent, Known, Own,
+    Pending, Position, Push, Sent, SessionRef, Signal, StoreError, SubscribeError, Takeover, Turn, size_of,
 };
 
-/// How long a call that waits for another trusts to be told of its end.
-const RECALL: Duration = Duration::from_secs(1);
-
 impl Inner {
-    async fn session(
+    pub(super) async fn session(
         &self,
         script: &Script,
         keys: &SessionKeys,
@@ -247,7 +241,7 @@ impl Inner {
     }
 
     /// Tells the holder of frames that were appended: holder, attachment, and where; -1 stands for other news.
-    async fn appended(
+    pub(super) async fn appended(
         &self,
         reply: &mut Reply,
         session: SessionRef,
@@ -266,7 +260,7 @@ impl Inner {
     }
 
     /// Tells the holder that its session has changed.
-    async fn changed(&self, reply: &mut Reply, session: SessionRef) -> Result<(), StoreError> {
+    pub(super) async fn changed(&self, reply: &mut Reply, session: SessionRef) -> Result<(), StoreError> {
         let (holder, attachment) = (reply.some_id()?, reply.count()?);
         if let Some(holder) = holder {
             let changed = Signal::Changed(Hold { session, attachment });
@@ -353,147 +347,6 @@ impl Inner {
         arguments.extend(value.map(Argument::from));
         held(&mut self.session(&script::ATTRIBUTE, &keys, &arguments).await?)
     }
-
-    pub(super) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let keys = self.keys.session(begin.key);
-        let (node, token) = (begin.node.to_bytes(), random());
-        let turn = u64::from_be_bytes(token);
-        let request = begin.request.map(crate::id::RequestId::to_bytes);
-        let request = request.as_ref().map_or(&[][..], |request| &request[..]);
-        let rate = u64::from(begin.rate.unwrap_or(0));
-        let mut dead: Option<u64> = None;
-        loop {
-            let over = self.calls.over(begin.key);
-            let dead_turn = dead.map(u64::to_be_bytes);
-            let dead_turn = dead_turn.as_ref().map_or(&[][..], |turn| &turn[..]);
-            let attempt = begin.attempt.unwrap_or(0);
-            let arguments = arguments![&node, request, &token, u64::from(begin.count), rate, dead_turn, attempt];
-            let mut reply = self.session(&script::BEGIN, &keys, &arguments).await?;
-            match reply.text()?.as_str() {
-                "run" => {
-                    let session = SessionRef { key: begin.key, life: u64::from_be_bytes(reply.id()?) };
-                    let (origin, attributes) = read_info(&mut reply.list()?)?;
-                    let opening = reply.count()? == 1;
-                    self.calls.begun(turn, begin.node);
-                    return Ok(Begun::Run { session, origin, attributes, turn: Turn(turn), opening });
-                }
-                "finished" => return Ok(Begun::Done),
-                "closed" => return Ok(Begun::Closed),
-                "unknown" => return Ok(Begun::Unknown),
-                "many" => {
-                    let (holder, attachment) = (reply.some_id()?, reply.count()?);
-                    let session = SessionRef { key: begin.key, life: u64::from_be_bytes(reply.id()?) };
-                    if let Some(holder) = holder {
-                        let changed = Signal::Changed(Hold { session, attachment });
-                        self.tell(NodeId::from_bytes(holder), Letter::Signal(changed)).await;
-                    }
-                    return Ok(Begun::TooMany(self.some_ended(&mut reply, begin.key)?));
-                }
-                "wait" => {
-                    let life = u64::from_be_bytes(reply.id()?);
-                    let runner = NodeId::from_bytes(reply.id()?);
-                    let running = u64::from_be_bytes(reply.id()?);
-                    if tokio::time::timeout(RECALL, over).await.is_err() {
-                        let session = SessionRef { key: begin.key, life };
-                        dead = self.dead_turn(session, runner, running, keys.slot).await;
-                    }
-                }
-                _ => return reply.error(),
-            }
-        }
-    }
-
-    /// A handler call that others wait for for long: names it, if it will never end.
-    async fn dead_turn(&self, session: SessionRef, runner: NodeId, turn: u64, slot: u16) -> Option<u64> {
-        if self.is_local(runner) {
-            return (!self.calls.is_running(turn)).then_some(turn);
-        }
-        if self.is_dead(runner, slot).await {
-            return Some(turn);
-        }
-        self.tell(runner, Letter::CheckTurn(session, turn)).await;
-        None
-    }
-
-    pub(super) async fn finish(
-        &self,
-        session: SessionRef,
-        turn: u64,
-        push: &Push,
-        kept: &Kept,
-        node: NodeId,
-        given_up: bool,
-    ) -> Result<Option<Ended>, StoreError> {
-        let keys = self.keys.session(session.key);
-        let (life, node, token) = (session.life.to_be_bytes(), node.to_bytes(), turn.to_be_bytes());
-        let frames: Vec<_> = push.messages.iter().map(Message::frame).collect();
-        let terms = kept.terms.map(|terms| terms.text()).unwrap_or_default();
-        let mut arguments =
-            arguments![&life, &token, &node, push.limit, push.most_kept, given_up, kept.terms.is_some(), &terms]
-                .to_vec();
-        arguments.push(kept.attributes.len().into());
-        for (name, value) in &kept.attributes {
-            // A value, or none, which is not the same as an empty one.
-            arguments.extend(arguments![name, value.is_some(), value.as_deref().unwrap_or_default()]);
-        }
-        arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
-        let answer = self.session(&script::FINISH, &keys, &arguments).await;
-        // Whatever the answer: this node does not run it any more.
-        self.calls.ended(turn);
-        let mut reply = answer?;
-        match held(&mut reply) {
-            Ok(()) => {}
-            Err(Gone::Fenced) => return Err(given_up_on()),
-            Err(_) => return Ok(None),
-        }
-        if kept.terms.is_some() {
-            self.changed(&mut reply, session).await?;
-            let _ = reply.number()?;
-        } else if push.messages.is_empty() {
-            let _ = (reply.some_id()?, reply.count()?, reply.number()?);
-        } else {
-            self.appended(&mut reply, session, &push.messages).await?;
-        }
-        let waiting = reply.bytes()?;
-        for node in waiting.chunks_exact(8) {
-            let node = NodeId::from_bytes(u64::from_be_bytes(node.try_into().unwrap_or_default()).to_be_bytes());
-            self.tell(node, Letter::TurnOver(session.key)).await;
-        }
-        self.some_ended(&mut reply, session.key)
-    }
-
-    pub(super) async fn closed(&self, session: SessionRef) -> Result<(), StoreError> {
-        let keys = self.keys.session(session.key);
-        let life = session.life.to_be_bytes();
-        let closed = self.session(&script::CLOSED, &keys, &arguments![&life, keys.member()]).await;
-        self.calls.handled(session);
-        closed.map(drop)
-    }
-
-    /// An end that was given to this node, and whose `on_close` it does not run: given again.
-    pub(super) async fn take_end(&self, session: SessionRef, node: NodeId) -> Result<Option<Ended>, StoreError> {
-        let keys = self.keys.session(session.key);
-        let (life, node) = (session.life.to_be_bytes(), node.to_bytes());
-        let mut reply = self.session(&script::END, &keys, &arguments![&life, &node]).await?;
-        if held(&mut reply).is_err() || self.calls.is_given(session) {
-            return Ok(None);
-        }
-        self.some_ended(&mut reply, session.key)
-    }
-
-    /// The end of a session, where a script gave it to this node.
-    pub(super) fn some_ended(&self, reply: &mut Reply, key: SessionKey) -> Result<Option<Ended>, StoreError> {
-        if !reply.has_more() {
-            return Ok(None);
-        }
-        let mut ended = reply.list()?;
-        let session = SessionRef { key, life: u64::from_be_bytes(ended.id()?) };
-        let code = u16::try_from(ended.number()?).unwrap_or(1000);
-        let reason = CloseReason::from_parts(code, ended.text()?);
-        let (origin, attributes) = read_info(&mut ended.list()?)?;
-        self.calls.given(session);
-        Ok(Some(Ended { session, origin, attributes, reason }))
-    }
 }
 
 /// Disowns an attach, unless its answer came.
@@ -521,152 +374,6 @@ impl Drop for Disowned<'_> {
     }
 }
 
-fn random() -> [u8; 8] {
+pub(super) fn random() -> [u8; 8] {
     rand::random()
-}
-
-fn held(reply: &mut Reply) -> Result<(), Gone> {
-    match reply.text()?.as_str() {
-        "over" => Err(Gone::Over),
-        "fenced" => Err(Gone::Fenced),
-        _ => Ok(()),
-    }
-}
-
-/// Origin and attributes of a session.
-fn read_info(info: &mut Reply) -> Result<(Arc<crate::store::Origin>, BTreeMap<String, String>), StoreError> {
-    let (mut origin, mut attributes) = (None, BTreeMap::new());
-    while info.has_more() {
-        let (name, value) = (info.text()?, info.bytes()?);
-        match name.strip_prefix('a') {
-            None => origin = origin::decode(&value),
-            Some(name) => {
-                attributes.insert(name.to_owned(), String::from_utf8_lossy(&value).into_owned());
-            }
-        }
-    }
-    match origin {
-        Some(origin) => Ok((origin, attributes)),
-        None => info.error(),
-    }
-}
-
-/// The attachment, and what waits for it.
-fn read_snapshot(reply: &mut Reply) -> Result<(u64, Pending), StoreError> {
-    let (attachment, from) = (reply.count()?, reply.count()?);
-    let Some(replay) = Replay::from_number(reply.count()?) else { return reply.error() };
-    let (code, text, confirmed) = (reply.count()?, reply.text()?, reply.count()?);
-    let mut frames = reply.list()?;
-    let mut messages = Vec::new();
-    while frames.has_more() {
-        match Message::from_frame(frames.bytes()?.into()) {
-            Some(message) => messages.push(message),
-            None => return frames.error(),
-        }
-    }
-    let mut rows = reply.list()?;
-    let mut subscriptions = Vec::new();
-    while rows.has_more() {
-        let (feed, packed) = (rows.text()?, rows.bytes()?);
-        let subscription = Feed::from_text(&feed).and_then(|feed| read_row(feed, &packed, confirmed));
-        match subscription {
-            Some(subscription) => subscriptions.push(subscription),
-            None => return rows.error(),
-        }
-    }
-    let closed = (code != 0).then(|| CloseReason::from_parts(u16::try_from(code).unwrap_or(1000), text));
-    let terms = Terms::from_text(&reply.text()?);
-    let (batched, own) = (reply.count()? == 1, Own(reply.count()?));
-    let Some(then) = Replay::from_number(reply.count()?) else { return reply.error() };
-    let again = batched.then_some(Again { own, replay: then });
-    Ok((attachment, Pending { replay, from: Own(from), messages, subscriptions, closed, terms, again }))
-}
-
-/// A subscription, as `session.lua` packs it.
-fn read_row(feed: Feed, packed: &[u8], confirmed: u64) -> Option<Subscription> {
-    let number = |at: std::ops::Range<usize>| {
-        Some(packed.get(at)?.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte)))
-    };
-    let generation = number(0..4)?;
-    let before = Position { epoch: Epoch(number(4..12)?), seq: number(12..18)? };
-    let newest = Position { epoch: Epoch(number(18..26)?), seq: number(26..32)? };
-    let by = number(32..36)?;
-    Some(Subscription { feed, generation, cursor: if by <= confirmed { newest } else { before }, sent: newest })
-}
-
-/// What a sweep found at a session whose time had come.
-pub(super) enum Swept {
-    /// Nothing to do.
-    Kept,
-    /// It is none of sockhop.
-    Foreign,
-    /// It is over, for this node to run its `on_close`.
-    Ended(Ended),
-    /// Its `on_open` has not run to its end, for this node to run it again.
-    Opening(Opening),
-    /// It is for this node's handler to see to it.
-    Tended(Tended),
-    /// A node that is alive holds it.
-    Held(NodeId, Hold),
-    /// It was taken from a node that is dead.
-    Freed(NodeId, Hold),
-    /// A node that is alive runs its `on_open`, or the handler call that its `on_close` waits for.
-    Waiting(NodeId, SessionRef, u64),
-    /// A node that is alive runs its `on_close`.
-    Closing(NodeId, SessionRef),
-    /// Nothing was done: whether this node, which has to do with it, is alive has to be known first.
-    Stranger(NodeId),
-}
-
-impl Inner {
-    /// Looks at a session whose time has come.
-    pub(super) async fn sweep(
-        &self,
-        key: SessionKey,
-        member: &[u8],
-        node: NodeId,
-        may_judge: bool,
-        known: &KnownNodes,
-    ) -> Result<Swept, StoreError> {
-        let keys = self.keys.session(key);
-        let (token, id) = (random(), node.to_bytes());
-        let arguments = arguments![&id, &token, member, may_judge, &known.alive[..], &known.dead[..]];
-        let mut reply = self.session(&script::SWEEP, &keys, &arguments).await?;
-        let session =
-            |reply: &mut Reply| Ok::<_, StoreError>(SessionRef { key, life: u64::from_be_bytes(reply.id()?) });
-        let outcome = reply.text()?;
-        Ok(match outcome.as_str() {
-            "ended" => self.some_ended(&mut reply, key)?.map_or(Swept::Kept, Swept::Ended),
-            "opening" => {
-                let session = session(&mut reply)?;
-                let (origin, attributes) = read_info(&mut reply.list()?)?;
-                let turn = u64::from_be_bytes(token);
-                self.calls.begun(turn, node);
-                Swept::Opening(Opening { session, origin, attributes, turn: Turn(turn) })
-            }
-            "tended" => {
-                let session = session(&mut reply)?;
-                let (origin, attributes) = read_info(&mut reply.list()?)?;
-                Swept::Tended(Tended { session, origin, attributes })
-            }
-            "held" | "freed" => {
-                let session = session(&mut reply)?;
-                let holder = NodeId::from_bytes(reply.id()?);
-                let hold = Hold { session, attachment: reply.count()? };
-                if outcome == "held" { Swept::Held(holder, hold) } else { Swept::Freed(holder, hold) }
-            }
-            "foreign" => Swept::Foreign,
-            "calling" | "waiting" => {
-                let session = session(&mut reply)?;
-                let runner = NodeId::from_bytes(reply.id()?);
-                Swept::Waiting(runner, session, u64::from_be_bytes(reply.id()?))
-            }
-            "stranger" => Swept::Stranger(NodeId::from_bytes(reply.id()?)),
-            "closing" => {
-                let session = session(&mut reply)?;
-                Swept::Closing(NodeId::from_bytes(reply.id()?), session)
-            }
-            _ => Swept::Kept,
-        })
-    }
 }

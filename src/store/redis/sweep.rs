@@ -12,8 +12,8 @@ use super::Inner;
 use super::keys::{BUCKETS, Keys, session_of};
 use super::link::Link;
 use super::members::Member;
-use super::sessions::Swept;
 use super::signals::Letter;
+use super::swept::Swept;
 use crate::id::NodeId;
 use crate::store::{Due, Signal};
 
