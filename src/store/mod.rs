@@ -95,6 +95,14 @@ pub trait Store: Send + Sync + 'static {
     /// dropped, but [`PublishError::Full`] answered. A [`Batch`] works as for [`publish`](Self::publish).
     async fn enqueue(&self, enqueue: Publish<'_>) -> Result<Published, PublishError>;
 
+    /// Appends those messages to a queue whose ids it does not remember, all or none of these, and answers what became of
+    /// each. A message that was handled since, and is not kept any more, is remembered as well.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue) and [`publish_once`](Self::publish_once). Where the queue was full, nothing of it is
+    /// remembered.
+    async fn enqueue_once(&self, enqueue: PublishOnce<'_>) -> Result<Vec<Once>, PublishError>;
+
     /// Makes a consumer known to its queue, of which there may be `most`. What it is given, of which `credit` messages at
     /// most are not settled at any time, is appended to its [channel](Consumer::channel); the position before the first
     /// is answered. Repeating it changes nothing.

@@ -1,4 +1,4 @@
-//! Publishing once: messages with ids, which a channel remembers for a while.
+//! Publishing once: messages with ids, which a channel or a queue remembers for a while.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ pub struct PublishOnce<'a> {
     pub channel: &'a ChannelName,
     /// What, in order, each under its id.
     pub messages: &'a [(MessageId, Message)],
-    /// How much of the channel is kept.
+    /// How much of the channel is kept, or how much the queue takes.
     pub retention: Retention,
     /// How many ids are remembered, for how long.
     pub memory: IdMemory,
 }
 
-/// How long a channel remembers the ids of messages.
+/// How long a channel or a queue remembers the ids of messages.
 ///
 /// An id is forgotten only after so many newer ones, or so much time, and at the latest after twice as many or twice the
 /// time.
@@ -45,13 +45,18 @@ impl Default for IdMemory {
 pub enum Once {
     /// It was appended, here.
     Published(Position),
-    /// It is here already: it was sent before, perhaps by an earlier try of this very call. Nothing was appended.
+    /// It is here already, or was: it was sent before, perhaps by an earlier try of this very call. Nothing was appended.
     Repeated(Position),
-    /// A message with this id and another content is here already. Nothing was appended.
+    /// A message with this id and another content is here already, or was. Nothing was appended.
     Conflict(Position),
 }
 
 impl Once {
+    /// Whether the message was appended by this call.
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(self, Self::Published(_))
+    }
+
     /// Where the message of that id is.
     #[must_use]
     pub fn position(&self) -> Position {

@@ -15,6 +15,7 @@ mod lists;
 mod places;
 mod program;
 mod proxy;
+mod queues;
 mod rosters;
 #[path = "../support/redis.rs"]
 mod server;

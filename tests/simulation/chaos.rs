@@ -274,6 +274,10 @@ impl Store for Way {
         self.base.enqueue(enqueue).await
     }
 
+    async fn enqueue_once(&self, enqueue: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
+        self.base.enqueue_once(enqueue).await
+    }
+
     async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError> {
         self.base.consume(consumer, credit, most).await
     }

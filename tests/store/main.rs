@@ -9,6 +9,7 @@ mod once;
 mod pages;
 mod processes;
 mod property;
+mod queue_once;
 mod queue_property;
 mod queues;
 #[path = "../support/redis.rs"]
@@ -80,6 +81,9 @@ contract! {
         what_is_settled_and_received_is_not_kept_for_the_consumer
         positions_that_a_consumer_never_had_are_unknown
         enqueued_at_once_is_in_one_order_and_nothing_is_lost;
+    queue_once:
+        a_message_with_an_id_is_enqueued_once_and_answered_alike
+        a_group_that_does_not_fit_is_not_taken_and_may_be_sent_again;
     catalogues:
         a_name_is_told_once_and_listed_with_where_the_news_go_on
         a_full_catalogue_says_so_once_until_there_was_room_for_a_while

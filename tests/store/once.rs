@@ -1,4 +1,4 @@
-//! Publishing once: what a channel knows of messages with ids.
+//! Publishing once: what a channel, or a queue, knows of messages with ids.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +9,13 @@ use sockhop::store::{IdMemory, Once, Position, Publish, PublishOnce, Retention, 
 use sockhop::{Message, MessageId};
 
 use crate::lives;
+use crate::queues::consumer;
 use crate::world::{World, channel, publish};
 
 const ALL: usize = 1 << 24;
+/// What takes messages once: a channel, and a queue.
+const BOTH: [&str; 2] = ["c", QUEUE];
+const QUEUE: &str = "/queue/a";
 
 async fn once_within(
     store: &Arc<dyn Store>,
@@ -22,16 +26,36 @@ async fn once_within(
     let messages: Vec<_> = messages.iter().map(|(id, text)| (MessageId::of(id), Message::new(text))).collect();
     let retention = Retention { entries: 200_000, bytes: 1 << 30, ..Retention::default() };
     let publish = PublishOnce { channel: &channel(name), messages: &messages, retention, memory };
-    store.publish_once(publish).await.unwrap()
+    if name == QUEUE {
+        store.enqueue_once(publish).await.unwrap()
+    } else {
+        store.publish_once(publish).await.unwrap()
+    }
 }
 
 async fn once(store: &Arc<dyn Store>, name: &str, messages: &[(&str, &str)]) -> Vec<Once> {
     once_within(store, name, messages, IdMemory::default()).await
 }
 
-/// All that the channel keeps.
+/// Publishes a message without an id.
+async fn publish_without(store: &Arc<dyn Store>, name: &str, text: &str) {
+    if name != QUEUE {
+        publish(store, name, text).await;
+        return;
+    }
+    let (messages, retention) = (&[Message::new(text)], Retention::default());
+    store.enqueue(Publish { channel: &channel(name), messages, retention, batch: None }).await.unwrap();
+}
+
+/// All that the channel keeps, or that the queue has had for its one consumer.
 async fn kept(store: &Arc<dyn Store>, name: &str) -> Vec<String> {
-    let excerpt = store.excerpt(&channel(name), Span::Oldest, 100_000, ALL).await.unwrap();
+    let mut channel = channel(name);
+    if name == QUEUE {
+        let consumer = consumer("a");
+        store.consume(&consumer, 1000, 1).await.unwrap();
+        channel = consumer.channel();
+    }
+    let excerpt = store.excerpt(&channel, Span::Oldest, 100_000, ALL).await.unwrap();
     excerpt.entries.iter().map(|entry| entry.message.text().to_owned()).collect()
 }
 
@@ -53,17 +77,19 @@ pub(crate) async fn a_message_with_an_id_is_appended_once_and_answered_alike(wor
 
 pub(crate) async fn the_same_id_with_another_content_is_told_and_not_appended(world: World) {
     let store = &world.store;
-    let first = once(store, "c", &[("1", "a")]).await[0].position();
-    assert_eq!(once(store, "c", &[("1", "b")]).await, [Once::Conflict(first)]);
-    assert_eq!(once(store, "c", &[("1", "a")]).await, [Once::Repeated(first)]);
-    let both = once(store, "c", &[("2", "x"), ("2", "y")]).await;
-    assert_eq!(both[1], Once::Conflict(both[0].position()));
-    assert_eq!(kept(store, "c").await, ["a", "x"]);
+    for name in BOTH {
+        let first = once(store, name, &[("1", "a")]).await[0].position();
+        assert_eq!(once(store, name, &[("1", "b")]).await, [Once::Conflict(first)]);
+        assert_eq!(once(store, name, &[("1", "a")]).await, [Once::Repeated(first)]);
+        let both = once(store, name, &[("2", "x"), ("2", "y")]).await;
+        assert_eq!(both[1], Once::Conflict(both[0].position()));
+        assert_eq!(kept(store, name).await, ["a", "x"]);
+    }
 }
 
 pub(crate) async fn ids_belong_to_their_channel(world: World) {
     let store = &world.store;
-    for name in ["c", "d"] {
+    for name in ["c", "d", QUEUE] {
         assert!(matches!(once(store, name, &[("1", name)]).await[..], [Once::Published(_)]));
     }
 }
@@ -97,40 +123,55 @@ pub(crate) async fn ids_are_forgotten_after_so_many_newer_ones(world: World) {
     let store = &world.store;
     let memory = IdMemory { ids: 100, time: Duration::from_secs(3600) };
     let number = |number: usize| number.to_string();
-    let mut first = Vec::new();
-    for id in 0..101 {
-        first.extend(once_within(store, "c", &[(&number(id), "x")], memory).await);
+    for name in BOTH {
+        let mut first = Vec::new();
+        for id in 0..101 {
+            first.extend(once_within(store, name, &[(&number(id), "x")], memory).await);
+        }
+        // So many newer ones have come, and not yet too many.
+        let known = once_within(store, name, &[("0", "x")], memory).await;
+        assert_eq!(known, [Once::Repeated(first[0].position())]);
+        for id in 101..202 {
+            once_within(store, name, &[(&number(id), "x")], memory).await;
+        }
+        let again = once_within(store, name, &[("0", "x"), ("150", "x")], memory).await;
+        assert!(matches!(again[..], [Once::Published(_), Once::Repeated(_)]), "{again:?}");
     }
-    // So many newer ones have come, and not yet too many.
-    assert_eq!(once_within(store, "c", &[("0", "x")], memory).await, [Once::Repeated(first[0].position())]);
-    for id in 101..202 {
-        once_within(store, "c", &[(&number(id), "x")], memory).await;
-    }
-    let again = once_within(store, "c", &[("0", "x"), ("150", "x")], memory).await;
-    assert!(matches!(again[..], [Once::Published(_), Once::Repeated(_)]), "{again:?}");
 }
 
 pub(crate) async fn ids_are_forgotten_after_their_time(world: World) {
     let store = &world.store;
     let memory = IdMemory { ids: 100, time: world.delay };
-    once_within(store, "c", &[("1", "a")], memory).await;
-    let early = once_within(store, "c", &[("1", "a")], memory).await;
+    let send = async || {
+        let sent = BOTH.map(|name| once_within(store, name, &[("1", "a")], memory));
+        futures_util::future::join_all(sent).await.concat()
+    };
+    send().await;
+    let early = send().await;
+    assert!(matches!(early[..], [Once::Repeated(_), Once::Repeated(_)]), "{early:?}");
     tokio::time::sleep(2 * world.delay + world.moment).await;
-    let late = once_within(store, "c", &[("1", "a")], memory).await;
-    assert!(matches!((early[0], late[0]), (Once::Repeated(_), Once::Published(_))), "{early:?} {late:?}");
+    let late = send().await;
+    assert!(matches!(late[..], [Once::Published(_), Once::Published(_)]), "{late:?}");
 }
 
 pub(crate) async fn a_memory_of_nothing_keeps_nobody_from_publishing(world: World) {
-    for memory in [IdMemory { ids: 100, time: Duration::ZERO }, IdMemory { ids: 0, time: Duration::ZERO }] {
-        for id in ["1", "2", "2", "1"] {
-            let outcome = once_within(&world.store, "c", &[(id, "x")], memory).await[0];
-            assert!(!matches!(outcome, Once::Conflict(_)), "{outcome:?}");
+    for name in BOTH {
+        for memory in [IdMemory { ids: 100, time: Duration::ZERO }, IdMemory { ids: 0, time: Duration::ZERO }] {
+            for id in ["1", "2", "2", "1"] {
+                let outcome = once_within(&world.store, name, &[(id, "x")], memory).await[0];
+                assert!(!matches!(outcome, Once::Conflict(_)), "{outcome:?}");
+            }
         }
     }
 }
 
 pub(crate) async fn what_many_publish_at_once_under_the_same_ids_is_there_once(world: World) {
-    let store = &world.store;
+    for name in BOTH {
+        many_publish_at_once(&world.store, name).await;
+    }
+}
+
+async fn many_publish_at_once(store: &Arc<dyn Store>, name: &str) {
     let ids: Vec<_> = (0..40).map(|id| id.to_string()).collect();
     let publishers = (0..6).map(|publisher| {
         let ids = &ids;
@@ -138,14 +179,14 @@ pub(crate) async fn what_many_publish_at_once_under_the_same_ids_is_there_once(w
             let mut told = Vec::new();
             for at in 0..ids.len() {
                 let id = &ids[(at + publisher * 7) % ids.len()];
-                told.push((id.clone(), once(store, "c", &[(id, id)]).await[0]));
-                publish(store, "c", "without").await;
+                told.push((id.clone(), once(store, name, &[(id, id)]).await[0]));
+                publish_without(store, name, "without").await;
             }
             told
         }
     });
     let told: Vec<_> = futures_util::future::join_all(publishers).await.into_iter().flatten().collect();
-    let texts = kept(store, "c").await;
+    let texts = kept(store, name).await;
     for id in &ids {
         assert_eq!(texts.iter().filter(|text| *text == id).count(), 1, "{id}");
         let all: Vec<_> = told.iter().filter(|(of, _)| of == id).map(|(_, outcome)| *outcome).collect();
@@ -177,9 +218,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..30)
 }
 
-/// What a channel that is told these things must hold and answer.
+/// What a channel, and a queue, that is told these things must hold and answer.
 async fn run(world: World, steps: &[Step]) {
-    let store = &world.store;
+    for name in BOTH {
+        tell(&world.store, name, steps).await;
+    }
+}
+
+async fn tell(store: &Arc<dyn Store>, name: &str, steps: &[Step]) {
     let text = |(id, other): &(u8, bool)| format!("{id}{}", if *other { " other" } else { "" });
     let mut first: HashMap<u8, (bool, Position)> = HashMap::new();
     let mut plain = 0;
@@ -194,20 +240,20 @@ async fn run(world: World, steps: &[Step]) {
     for step in steps {
         match step {
             Step::Plain => {
-                publish(store, "c", "plain").await;
+                publish_without(store, name, "plain").await;
                 plain += 1;
             }
             Step::Once(messages) => {
                 let named: Vec<_> =
                     messages.iter().map(|message| (message.0.to_string(), text(message))).collect();
                 let named: Vec<_> = named.iter().map(|(id, text)| (id.as_str(), text.as_str())).collect();
-                let outcomes = once(store, "c", &named).await;
+                let outcomes = once(store, name, &named).await;
                 messages.iter().zip(outcomes).for_each(|(message, outcome)| check(message, outcome));
             }
             Step::AtOnce(messages) => {
                 let one = |message: &(u8, bool)| {
                     let (id, text) = (message.0.to_string(), text(message));
-                    async move { once(store, "c", &[(&id, &text)]).await[0] }
+                    async move { once(store, name, &[(&id, &text)]).await[0] }
                 };
                 // What is asked for first is done first, also at once.
                 let outcomes = futures_util::future::join_all(messages.iter().map(one)).await;
@@ -215,7 +261,7 @@ async fn run(world: World, steps: &[Step]) {
             }
         }
     }
-    let texts = kept(store, "c").await;
+    let texts = kept(store, name).await;
     assert_eq!(texts.len(), first.len() + plain);
     for (id, (other, at)) in first {
         assert_eq!(texts[at.seq as usize - 1], text(&(id, other)));

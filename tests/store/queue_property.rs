@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sockhop::NodeId;
 use sockhop::store::{
-    Batch, ConsumeError, Consumer, ConsumerId, Position, PublishError, Retention, SessionRef, Settle, Settled,
-    Which,
+    Batch, ConsumeError, Consumer, ConsumerId, IdMemory, Once, Position, PublishError, Retention, SessionRef,
+    Settle, Settled, Which,
 };
 
 use crate::lives;
+use crate::queue_once::enqueue_once;
 use crate::queues::enqueue_all;
 use crate::world::{World, channel, key};
 
@@ -19,6 +20,8 @@ use crate::world::{World, channel, key};
 enum Step {
     /// So many messages are sent, and their batch again.
     Enqueue(u32, bool),
+    /// So many messages are sent with ids, beside some that were sent before, and all of them again.
+    Once(u32, u32, bool),
     /// A consumer comes, of this credit.
     Consume(u32),
     /// A consumer settles what it holds: which consumer, which message, how.
@@ -42,6 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let fate = prop_oneof![2 => Just(Fate::Handled), 1 => Just(Fate::Returned)];
     let step = prop_oneof![
         5 => (1..4u32, any::<bool>()).prop_map(|(count, again)| Step::Enqueue(count, again)),
+        4 => (1..4u32, 0..3u32, any::<bool>()).prop_map(|(count, old, again)| Step::Once(count, old, again)),
         2 => (1..5u32).prop_map(Step::Consume),
         6 => (0..4usize, 0..5usize, fate, which).prop_map(|(who, at, fate, which)| Step::Settle(who, at, fate, which)),
         1 => (0..4usize).prop_map(Step::Again),
@@ -66,6 +70,8 @@ struct Life {
     node: NodeId,
     batch: u64,
     accepted: u32,
+    /// Of those that had an id, where each is.
+    named: BTreeMap<u32, Position>,
     /// Messages that nobody has, and how often each was given out.
     waiting: BTreeMap<u32, u32>,
     times: BTreeMap<u32, u32>,
@@ -84,6 +90,7 @@ impl Life {
             node,
             batch: 0,
             accepted: 0,
+            named: BTreeMap::new(),
             waiting: BTreeMap::new(),
             times: BTreeMap::new(),
             members: Vec::new(),
@@ -113,6 +120,36 @@ impl Life {
         for _ in 0..count {
             self.accepted += 1;
             self.waiting.insert(self.accepted, 0);
+        }
+    }
+
+    async fn once(&mut self, count: u32, old: u32, again: bool) {
+        let new: Vec<_> = (1..=count).map(|number| self.accepted + number).collect();
+        // What was sent before is known, whatever has become of it.
+        let repeated: Vec<_> = self.named.keys().rev().step_by(3).take(old as usize).copied().collect();
+        let texts: Vec<_> = repeated.iter().chain(&new).map(u32::to_string).collect();
+        let messages: Vec<_> = texts.iter().map(|text| (text.as_str(), text.as_str())).collect();
+        let retention = Retention { entries: MOST, ..Retention::default() };
+        let send = async || enqueue_once(&self.world.store, &messages, retention, IdMemory::default()).await;
+        let outcome = send().await;
+        if again && let Ok(first) = &outcome {
+            let repeated: Vec<_> = first.iter().map(|once| Once::Repeated(once.position())).collect();
+            assert_eq!(send().await.as_ref(), Ok(&repeated));
+        }
+        if self.kept() > 0 && self.kept() + count as usize > MOST {
+            assert_eq!(outcome, Err(PublishError::Full));
+            return;
+        }
+        let outcomes = outcome.unwrap();
+        let (of_repeated, of_new) = outcomes.split_at(repeated.len());
+        let known: Vec<_> = repeated.iter().map(|number| Once::Repeated(self.named[number])).collect();
+        assert_eq!(of_repeated, known);
+        for (number, outcome) in new.into_iter().zip(of_new) {
+            let Once::Published(at) = outcome else { panic!("{number}: {outcome:?}") };
+            assert_eq!(at.seq, u64::from(number));
+            self.accepted = number;
+            self.named.insert(number, *at);
+            self.waiting.insert(number, 0);
         }
     }
 
@@ -225,6 +262,7 @@ impl Life {
     async fn step(&mut self, step: Step) {
         match step {
             Step::Enqueue(count, again) => self.enqueue(count, again).await,
+            Step::Once(count, old, again) => self.once(count, old, again).await,
             Step::Consume(credit) => self.consume(credit).await,
             Step::Settle(who, at, fate, which) => self.settle(who, at, fate, which).await,
             Step::Again(who) => self.again(who).await,

@@ -32,13 +32,13 @@ async fn enqueue(store: &Arc<dyn Store>, text: &str) {
 }
 
 /// What a consumer was given after a position.
-async fn given(store: &Arc<dyn Store>, consumer: &Consumer, after: Position) -> Vec<String> {
+pub(crate) async fn given(store: &Arc<dyn Store>, consumer: &Consumer, after: Position) -> Vec<String> {
     let read = store.read(&consumer.channel(), after, ALL).await.unwrap();
     assert!(!read.gap, "nothing is missing");
     read.entries.iter().map(|entry| entry.message.text().to_owned()).collect()
 }
 
-fn nth(start: Position, seq: u64) -> Position {
+pub(crate) fn nth(start: Position, seq: u64) -> Position {
     Position { seq, ..start }
 }
 

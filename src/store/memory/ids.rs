@@ -1,12 +1,13 @@
-//! The ids that a channel in memory remembers.
+//! The ids that a channel or a queue in memory remembers.
 
 use std::collections::HashMap;
 
+use sockhop_transports::Message;
 use tokio::time::Instant;
 
 use crate::id::MessageId;
-use crate::store::once::Fingerprint;
-use crate::store::{IdMemory, Position};
+use crate::store::once::{Fingerprint, fingerprint};
+use crate::store::{IdMemory, Once, Position};
 
 /// Ids in two generations: when the younger is full or old, it takes the place of the elder.
 #[derive(Default)]
@@ -23,6 +24,16 @@ struct Generation {
     begun: Option<Instant>,
 }
 
+/// Messages whose ids are new, told from those that are known.
+#[derive(Default)]
+pub(super) struct Sifted {
+    /// What became of each message, once the new ones are taken.
+    pub(super) outcomes: Vec<Once>,
+    /// The new ones.
+    pub(super) fresh: Vec<Message>,
+    ids: HashMap<MessageId, (Fingerprint, Position)>,
+}
+
 impl Ids {
     /// What is to be remembered from now on; makes room for it.
     pub(super) fn prepare(&mut self, memory: IdMemory, now: Instant) {
@@ -34,13 +45,33 @@ impl Ids {
         self.forget(now);
     }
 
-    pub(super) fn find(&self, id: MessageId) -> Option<(Fingerprint, Position)> {
-        self.young.known.get(&id).or_else(|| self.old.known.get(&id)).copied()
+    /// Tells messages apart; those that are new are to stand behind a place.
+    pub(super) fn sift(&self, messages: &[(MessageId, Message)], behind: Position) -> Sifted {
+        let mut sifted = Sifted::default();
+        for (id, message) in messages {
+            let content = fingerprint(message);
+            let known = [&sifted.ids, &self.young.known, &self.old.known].iter().find_map(|known| known.get(id));
+            sifted.outcomes.push(match known.copied() {
+                Some((known, position)) if known == content => Once::Repeated(position),
+                Some((_, position)) => Once::Conflict(position),
+                None => {
+                    sifted.fresh.push(message.clone());
+                    let position = Position { seq: behind.seq + sifted.fresh.len() as u64, ..behind };
+                    sifted.ids.insert(*id, (content, position));
+                    Once::Published(position)
+                }
+            });
+        }
+        sifted
     }
 
-    pub(super) fn insert(&mut self, id: MessageId, fingerprint: Fingerprint, position: Position, now: Instant) {
-        self.young.begun.get_or_insert(now);
-        self.young.known.insert(id, (fingerprint, position));
+    /// The new ones were taken: remembers them, and says what became of all.
+    pub(super) fn remember(&mut self, sifted: Sifted, now: Instant) -> Vec<Once> {
+        if !sifted.ids.is_empty() {
+            self.young.begun.get_or_insert(now);
+            self.young.known.extend(sifted.ids);
+        }
+        sifted.outcomes
     }
 
     /// Forgets what is older than twice the time.

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::ids::Ids;
 use crate::id::NodeId;
-use crate::store::once::fingerprint;
 use crate::store::{
     Batch, Entry, Epoch, Excerpt, Once, Position, Publish, PublishOnce, Published, Retention, Slice, Span,
 };
@@ -156,20 +155,10 @@ impl Log {
         self.used = now;
         self.retention = publish.retention;
         self.ids.prepare(publish.memory, now);
-        let (at, mut outcomes, mut appended) = (wall_clock(), Vec::new(), Vec::new());
-        for (id, message) in publish.messages {
-            let content = fingerprint(message);
-            outcomes.push(match self.ids.find(*id) {
-                Some((known, position)) if known == content => Once::Repeated(position),
-                Some((_, position)) => Once::Conflict(position),
-                None => {
-                    appended.push(self.append(message.clone(), now, at));
-                    let position = self.head();
-                    self.ids.insert(*id, content, position, now);
-                    Once::Published(position)
-                }
-            });
-        }
+        let sifted = self.ids.sift(publish.messages, self.head());
+        let at = wall_clock();
+        let appended = sifted.fresh.iter().map(|message| self.append(message.clone(), now, at)).collect();
+        let outcomes = self.ids.remember(sifted, now);
         self.trim(now);
         (outcomes, appended)
     }

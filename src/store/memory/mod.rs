@@ -278,8 +278,10 @@ impl MemoryStore {
             *swept = Some(now);
         }
         lock(&self.queues).retain(|_, queue| {
-            let abandoned = lock(queue).is_abandoned(now);
-            Arc::strong_count(queue) > 1 || !abandoned
+            let mut kept = lock(queue);
+            kept.forget(now);
+            let shared = Arc::strong_count(queue) > 1;
+            shared || !kept.is_abandoned(now)
         });
         lock(&self.rosters).retain(|_, roster| !roster.is_abandoned(now));
         lock(&self.channels).retain(|_, log| {
@@ -440,6 +442,14 @@ impl Store for MemoryStore {
         let published = queue.enqueue(&enqueue, Instant::now())?;
         self.give(enqueue.channel, queue.assign());
         Ok(published)
+    }
+
+    async fn enqueue_once(&self, enqueue: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
+        let queue = self.queue(enqueue.channel);
+        let mut queue = lock(&queue);
+        let outcomes = queue.enqueue_once(&enqueue, Instant::now())?;
+        self.give(enqueue.channel, queue.assign());
+        Ok(outcomes)
     }
 
     async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError> {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use sockhop_transports::Message;
 use tokio::time::Instant;
 
+use super::ids::Ids;
 use crate::store::queue::{KEPT, MOST_BYTES, MOST_ENDED, REMEMBERED, SPAN};
 use crate::store::{
-    Batch, ConsumeError, ConsumerId, Epoch, Position, Publish, PublishError, Published, Settle, Which, size_of,
+    Batch, ConsumeError, ConsumerId, Epoch, Once, Position, Publish, PublishError, PublishOnce, Published,
+    Retention, Settle, Which, size_of,
 };
 
 /// A queue: what nobody has handled yet, and who consumes.
@@ -27,6 +29,7 @@ pub(super) struct Queue {
     ended: VecDeque<(Instant, ConsumerId)>,
     /// The last batch of each node that named its batches.
     batches: Vec<(Batch, Option<Published>)>,
+    ids: Ids,
     used: Instant,
 }
 
@@ -85,6 +88,7 @@ impl Queue {
             free: VecDeque::new(),
             ended: VecDeque::new(),
             batches: Vec::new(),
+            ids: Ids::default(),
             used: now,
         }
     }
@@ -98,11 +102,7 @@ impl Queue {
         {
             return published.ok_or(PublishError::Full);
         }
-        let (count, weight) = (publish.messages.len(), size_of(publish.messages));
-        let retention = &publish.retention;
-        let is_full = !self.messages.is_empty()
-            && (self.messages.len() + count > retention.entries || self.bytes + weight > retention.bytes);
-        let published = (!is_full).then(|| self.take(publish.messages));
+        let published = self.has_room(publish.messages, &publish.retention).then(|| self.take(publish.messages));
         if let Some(batch) = publish.batch {
             self.batches.retain(|(last, _)| last.node != batch.node);
             if self.batches.len() == BATCHES {
@@ -111,6 +111,31 @@ impl Queue {
             self.batches.push((batch, published));
         }
         published.ok_or(PublishError::Full)
+    }
+
+    /// Takes those messages whose ids are new, all or none.
+    pub(super) fn enqueue_once(
+        &mut self,
+        publish: &PublishOnce<'_>,
+        now: Instant,
+    ) -> Result<Vec<Once>, PublishError> {
+        self.used = now;
+        self.ids.prepare(publish.memory, now);
+        let behind = Position { epoch: self.epoch, seq: self.last };
+        let sifted = self.ids.sift(publish.messages, behind);
+        if !self.has_room(&sifted.fresh, &publish.retention) {
+            return Err(PublishError::Full);
+        }
+        self.take(&sifted.fresh);
+        Ok(self.ids.remember(sifted, now))
+    }
+
+    /// Whether the queue takes messages: all that are there count, and the first are taken whatever their size.
+    fn has_room(&self, messages: &[Message], retention: &Retention) -> bool {
+        messages.is_empty()
+            || self.messages.is_empty()
+            || self.messages.len() + messages.len() <= retention.entries
+                && self.bytes + size_of(messages) <= retention.bytes
     }
 
     fn take(&mut self, messages: &[Message]) -> Published {
@@ -218,7 +243,9 @@ impl Queue {
         self.ended.push_back((now, consumer));
     }
 
-    fn forget(&mut self, now: Instant) {
+    /// Drops what need not be remembered any more.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.ids.forget(now);
         while let Some((since, _)) = self.ended.front()
             && (now.duration_since(*since) > Duration::from_millis(REMEMBERED) || self.ended.len() >= MOST_ENDED)
         {
@@ -258,7 +285,9 @@ impl Queue {
     /// Whether nobody can miss the queue.
     pub(super) fn is_abandoned(&self, now: Instant) -> bool {
         let kept = if self.messages.is_empty() { REMEMBERED } else { KEPT };
-        self.consumers.is_empty() && now.duration_since(self.used) > Duration::from_millis(kept)
+        self.consumers.is_empty()
+            && self.ids.is_empty()
+            && now.duration_since(self.used) > Duration::from_millis(kept)
     }
 }
 

@@ -75,10 +75,8 @@ impl Inner {
         self: &Arc<Self>,
         publish: PublishOnce<'_>,
     ) -> Result<Vec<Once>, PublishError> {
-        let (ids, messages) = publish.messages.iter().cloned().unzip();
-        let (answer, outcomes) = oneshot::channel();
-        let asks = Asks::Once(ids, publish.memory, answer);
-        self.put(publish.channel, Waiting { messages, retention: publish.retention, asks })?;
+        let (waiting, outcomes) = Waiting::once(&publish);
+        self.put(publish.channel, waiting)?;
         outcomes.await.unwrap_or_else(|_| Err(the_process_ends()))
     }
 
@@ -320,7 +318,15 @@ impl Waiting {
         (Self { messages: messages.into(), retention, asks: Asks::Positions(answer) }, published)
     }
 
-    fn is_once(&self) -> bool {
+    /// Messages with ids, and where it will be told what became of them.
+    pub(super) fn once(publish: &PublishOnce<'_>) -> (Self, oneshot::Receiver<Result<Vec<Once>, PublishError>>) {
+        let (ids, messages) = publish.messages.iter().cloned().unzip();
+        let (answer, outcomes) = oneshot::channel();
+        let asks = Asks::Once(ids, publish.memory, answer);
+        (Self { messages, retention: publish.retention, asks }, outcomes)
+    }
+
+    pub(super) fn is_once(&self) -> bool {
         matches!(self.asks, Asks::Once(..))
     }
 }

@@ -128,13 +128,10 @@ impl Keys {
         QueueKeys { keys: [format!("{}:{{{tag}}}:queue", self.prefix)], slot }
     }
 
-    /// The keys of a channel, and those of the ids that it remembers: the younger and the elder generation.
-    pub(super) fn channel_with_ids(&self, name: &ChannelName) -> (ChannelKeys, [String; 4]) {
-        let channel = self.channel(name);
-        let [head, log] = channel.keys.clone();
-        let stem = head.strip_suffix("head").unwrap_or_default();
-        let (young, old) = (format!("{stem}ids"), format!("{stem}ids-old"));
-        (channel, [head, log, young, old])
+    /// The keys of the ids that a channel or a queue remembers: the younger and the elder generation.
+    pub(super) fn ids(&self, name: &ChannelName) -> [String; 2] {
+        let (prefix, tag) = (&self.prefix, channel_tag(name.as_str()));
+        ["ids", "ids-old"].map(|kind| format!("{prefix}:{{{tag}}}:{kind}"))
     }
 
     pub(super) fn roster(&self, name: &ChannelName) -> RosterKeys {

@@ -485,6 +485,10 @@ impl Store for RedisStore {
         self.inner.enqueue(enqueue).await
     }
 
+    async fn enqueue_once(&self, enqueue: PublishOnce<'_>) -> Result<Vec<Once>, PublishError> {
+        self.inner.enqueue_once(enqueue).await
+    }
+
     async fn consume(&self, consumer: &Consumer, credit: u32, most: usize) -> Result<Position, ConsumeError> {
         self.inner.consume(consumer, credit, most).await
     }

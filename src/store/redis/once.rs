@@ -1,90 +1,156 @@
-//! Publishing once: batches of messages with ids.
+//! Taking messages once: batches of messages with ids, for channels and for queues.
+//!
+//! The scripts may run again after an answer that was lost: the ids are what makes that safe.
 
+use bytes::Bytes;
+use redis::Value;
+
+use super::Inner;
 use super::channels::{Asks, Waiting, not_published};
 use super::link::Link;
 use super::reply::Reply;
-use super::script::{self, arguments};
-use super::{Inner, entries};
+use super::run::Failure;
+use super::script::{self, Argument, arguments};
 use crate::id::ChannelName;
 use crate::store::once::fingerprint;
 use crate::store::{Epoch, IdMemory, Once, Position, PublishError, Retention, StoreError};
 
+/// What became of a message; nothing where the queue had no room for it.
+type Told = Option<Once>;
+
 impl Inner {
     /// Publishes a batch of messages with ids, and answers each of its publishes.
-    ///
-    /// The script may run again after an answer that was lost: the ids are what makes that safe.
     pub(super) async fn publish_batch_once(&self, channel: &ChannelName, batch: Vec<Waiting>) {
-        let outcomes = self.run_batch_once(channel, &batch).await;
-        let mut told = outcomes.as_deref().unwrap_or_default().iter().copied();
-        for waiting in batch {
-            let count = waiting.messages.len();
-            let Asks::Once(_, _, answer) = waiting.asks else { continue };
-            let own = outcomes.as_ref().map(|_| told.by_ref().take(count).collect());
-            // Whoever does not wait any more does not want to know.
-            let _ = answer.send(own.map_err(Clone::clone));
-        }
-    }
-
-    async fn run_batch_once(&self, channel: &ChannelName, batch: &[Waiting]) -> Result<Vec<Once>, PublishError> {
-        let (channel, keys) = self.keys.channel_with_ids(channel);
-        let (entries, _) = entries::encode(batch.iter().flat_map(|waiting| &waiting.messages));
-        let (names, memory) = names(batch);
-        let retention = batch.last().map_or_else(Retention::default, |last| last.retention);
-        let (epoch, ttl) = (rand::random::<[u8; 8]>(), Self::head_ttl(&retention));
+        let (keys, [young, old]) = (self.keys.channel(channel), self.keys.ids(channel));
+        let [head, log] = keys.keys;
+        let (all, limits) = ([head, log, young, old], Limits::of(&batch));
+        let (names, frames) = encode(&batch);
+        let (epoch, ttl) = (rand::random::<[u8; 8]>(), Self::head_ttl(&limits.retention));
         let command = |link: &Link| {
-            let arguments = arguments![
-                &channel.inbox,
-                &entries[..],
+            let mut arguments = arguments![
+                &keys.inbox,
                 &epoch,
                 &link.run,
                 ttl,
-                retention.entries,
-                retention.bytes,
-                retention.age.as_millis() as u64,
-                memory.ids,
-                (memory.time.as_millis() as u64).max(1),
+                limits.retention.entries,
+                limits.retention.bytes,
+                limits.retention.age.as_millis() as u64,
+                limits.memory.ids,
+                limits.time(),
                 &names[..],
-            ];
-            script::PUBLISH_ONCE.command(&keys, &arguments)
+            ]
+            .to_vec();
+            arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
+            script::PUBLISH_ONCE.command(&all, &arguments)
         };
-        let answer = self.runner.run(channel.slot, &script::PUBLISH_ONCE, command).await.map_err(not_published)?;
-        let mut reply = Reply::new("publish once", answer).map_err(PublishError::Unknown)?;
-        let mut outcomes = Vec::with_capacity(names.len() / NAME);
-        while reply.has_more() {
-            outcomes.push(reply.bytes().and_then(|told| outcome(&told)).map_err(PublishError::Unknown)?);
-        }
-        if outcomes.len() == names.len() / NAME { Ok(outcomes) } else { Err(PublishError::Unknown(garbled())) }
+        let answer = self.runner.run(keys.slot, &script::PUBLISH_ONCE, command).await;
+        tell(batch, answer);
+    }
+
+    /// Enqueues groups of messages with ids, and answers each.
+    pub(super) async fn enqueue_batch_once(&self, queue: &ChannelName, groups: Vec<Waiting>) {
+        let (keys, [young, old]) = (self.keys.queue(queue), self.keys.ids(queue));
+        let [head] = keys.keys;
+        let (all, limits) = ([head, young, old], Limits::of(&groups));
+        let encoded: Vec<_> = groups.iter().map(|group| encode(std::slice::from_ref(group))).collect();
+        let epoch = rand::random::<[u8; 8]>();
+        let command = |link: &Link| {
+            let mut arguments = arguments![
+                &epoch,
+                &link.run,
+                limits.retention.entries,
+                limits.retention.bytes,
+                limits.memory.ids,
+                limits.time(),
+            ]
+            .to_vec();
+            for (names, frames) in &encoded {
+                arguments.push(Argument::from(&names[..]));
+                arguments.extend(frames.iter().map(|frame| Argument::from(&frame[..])));
+            }
+            script::ENQUEUE_ONCE.command(&all, &arguments)
+        };
+        let answer = self.runner.run(keys.slot, &script::ENQUEUE_ONCE, command).await;
+        tell(groups, answer);
     }
 }
 
-/// Bytes of a name: id, fingerprint and weight of its message.
-const NAME: usize = 28;
+/// What a batch is told to keep: what its last says.
+struct Limits {
+    retention: Retention,
+    memory: IdMemory,
+}
 
-fn names(batch: &[Waiting]) -> (Vec<u8>, IdMemory) {
-    let (mut names, mut last) = (Vec::new(), IdMemory::default());
+impl Limits {
+    fn of(batch: &[Waiting]) -> Self {
+        let retention = batch.last().map_or_else(Retention::default, |last| last.retention);
+        let memory = match batch.last() {
+            Some(Waiting { asks: Asks::Once(_, memory, _), .. }) => *memory,
+            _ => IdMemory::default(),
+        };
+        Self { retention, memory }
+    }
+
+    /// Milliseconds that ids are remembered.
+    fn time(&self) -> u64 {
+        (self.memory.time.as_millis() as u64).max(1)
+    }
+}
+
+/// The names of messages, each its id and fingerprint, and their frames.
+fn encode(batch: &[Waiting]) -> (Vec<u8>, Vec<Bytes>) {
+    let (mut names, mut frames) = (Vec::new(), Vec::new());
     for waiting in batch {
-        let Asks::Once(ids, memory, _) = &waiting.asks else { continue };
+        let Asks::Once(ids, ..) = &waiting.asks else { continue };
         for (id, message) in ids.iter().zip(&waiting.messages) {
             names.extend(id.to_bytes());
             names.extend(fingerprint(message));
-            names.extend((message.weight() as u32).to_be_bytes());
+            frames.push(message.frame());
         }
-        last = *memory;
     }
-    (names, last)
+    (names, frames)
 }
 
-/// What became of a message: a letter, epoch and seq.
-fn outcome(told: &[u8]) -> Result<Once, StoreError> {
+/// Tells everybody in a batch what became of their messages.
+fn tell(batch: Vec<Waiting>, answer: Result<Value, Failure>) {
+    let count = batch.iter().map(|waiting| waiting.messages.len()).sum();
+    let told = answer.map_err(not_published).and_then(|answer| read(answer, count).map_err(PublishError::Unknown));
+    let mut at = 0;
+    for waiting in batch {
+        let own = at..at + waiting.messages.len();
+        at = own.end;
+        let Asks::Once(_, _, answer) = waiting.asks else { continue };
+        let outcomes =
+            |told: &Vec<Told>| told[own].iter().copied().collect::<Option<Vec<_>>>().ok_or(PublishError::Full);
+        // Whoever does not wait any more does not want to know.
+        let _ = answer.send(told.as_ref().map_err(Clone::clone).and_then(outcomes));
+    }
+}
+
+/// What became of so many messages.
+fn read(answer: Value, count: usize) -> Result<Vec<Told>, StoreError> {
+    let mut reply = Reply::new("publish once", answer)?;
+    let mut told = Vec::with_capacity(count);
+    while reply.has_more() {
+        told.push(outcome(&reply.bytes()?)?);
+    }
+    if told.len() == count { Ok(told) } else { Err(garbled()) }
+}
+
+/// What became of a message: a letter, and where it is: epoch and seq.
+fn outcome(told: &[u8]) -> Result<Told, StoreError> {
+    if told == b"f" {
+        return Ok(None);
+    }
     let (kind, place) = told.split_first().ok_or_else(garbled)?;
     let (epoch, seq) = place.split_first_chunk::<8>().ok_or_else(garbled)?;
     let seq: [u8; 6] = seq.try_into().map_err(|_| garbled())?;
     let seq = seq.iter().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
     let position = Position { epoch: Epoch(u64::from_be_bytes(*epoch)), seq };
     match kind {
-        b'a' => Ok(Once::Published(position)),
-        b'r' => Ok(Once::Repeated(position)),
-        b'c' => Ok(Once::Conflict(position)),
+        b'a' => Ok(Some(Once::Published(position))),
+        b'r' => Ok(Some(Once::Repeated(position))),
+        b'c' => Ok(Some(Once::Conflict(position))),
         _ => Err(garbled()),
     }
 }

@@ -11,8 +11,8 @@ use super::reply::Reply;
 use super::script::{self, Argument, arguments};
 use crate::id::ChannelName;
 use crate::store::{
-    Batch, ConsumeError, Consumer, Epoch, Position, Publish, PublishError, Published, Retention, Settle, Settled,
-    StoreError, Which,
+    Batch, ConsumeError, Consumer, Epoch, Once, Position, Publish, PublishError, PublishOnce, Published,
+    Retention, Settle, Settled, StoreError, Which,
 };
 
 /// A place beyond all that there are.
@@ -28,10 +28,25 @@ impl Inner {
             return if accepted == 0 { Err(PublishError::Full) } else { Ok(Published { last, count }) };
         }
         let (waiting, published) = Waiting::of(publish.messages, publish.retention);
-        if self.queue_lanes.put(publish.channel, waiting)? {
-            tokio::spawn(Arc::clone(self).run_queue_lane(publish.channel.clone()));
-        }
+        self.put_in_queue(publish.channel, waiting)?;
         published.await.unwrap_or_else(|_| Err(the_process_ends()))
+    }
+
+    pub(super) async fn enqueue_once(
+        self: &Arc<Self>,
+        enqueue: PublishOnce<'_>,
+    ) -> Result<Vec<Once>, PublishError> {
+        let (waiting, outcomes) = Waiting::once(&enqueue);
+        self.put_in_queue(enqueue.channel, waiting)?;
+        outcomes.await.unwrap_or_else(|_| Err(the_process_ends()))
+    }
+
+    /// Puts messages into their queue's lane.
+    fn put_in_queue(self: &Arc<Self>, queue: &ChannelName, waiting: Waiting) -> Result<(), PublishError> {
+        if self.queue_lanes.put(queue, waiting)? {
+            tokio::spawn(Arc::clone(self).run_queue_lane(queue.clone()));
+        }
+        Ok(())
     }
 
     /// Enqueues what waits for a queue, a batch at a time, until nothing does.
@@ -40,6 +55,10 @@ impl Inner {
         loop {
             tokio::task::yield_now().await;
             let Some(groups) = self.queue_lanes.take(&queue) else { return };
+            if groups.first().is_some_and(Waiting::is_once) {
+                self.enqueue_batch_once(&queue, groups).await;
+                continue;
+            }
             let retention = groups.last().map_or_else(Retention::default, |last| last.retention);
             let name = Batch { node: self.own, number: self.batches.fetch_add(1, Ordering::Relaxed) };
             let done = self.enqueue_batch(&keys, &groups, &retention, name).await;

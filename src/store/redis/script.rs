@@ -54,7 +54,7 @@ scripts! {
     END: "end" on "session" = " flags=no-writes" + "session" "end";
     SWEEP: "sweep" on "session" = " flags=allow-oom" + "session" "sweep";
     PUBLISH: "publish" on "channel" = "" + "channel" "publish";
-    PUBLISH_ONCE: "publish once" on "channel" = "" + "channel" "publish_once";
+    PUBLISH_ONCE: "publish once" on "channel" = "" + "channel" "ids" "publish_once";
     ENLIST: "enlist" on "channel" = "" + "channel" "enlist";
     LISTED: "list" on "channel" = " flags=allow-oom" + "channel" "listed";
     READ: "read" on "channel" = " flags=no-writes" + "channel" "read";
@@ -62,6 +62,7 @@ scripts! {
     TAIL: "tail" on "channel" = " flags=allow-oom" + "channel" "tail";
     HEAD: "head" on "channel" = " flags=allow-oom" + "channel" "head";
     ENQUEUE: "enqueue" on "queue" = "" + "channel" "queue" "enqueue";
+    ENQUEUE_ONCE: "enqueue once" on "queue" = "" + "channel" "queue" "ids" "enqueue_once";
     CONSUME: "consume" on "queue" = " flags=allow-oom" + "channel" "queue" "consume";
     SETTLE: "settle" on "queue" = " flags=allow-oom" + "channel" "queue" "settle";
     CANCEL: "cancel" on "queue" = " flags=allow-oom" + "channel" "queue" "cancel";

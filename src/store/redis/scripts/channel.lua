@@ -4,6 +4,8 @@ local MAGIC, EPOCH, SEQ, FIRST, BYTES, EXPIRES, WRITER, LINEAGE, BATCHES, TRIMME
 local ANCESTORS, REMEMBERED, REMEMBER = 8, 16, 120000
 -- An element of the log holds the entries of one batch: the seq of the first, how many, when, and what they weigh.
 local ELEMENT = '>I6I4I6I4'
+-- What a message costs beside its bytes, as limits count it.
+local WEIGHT = 94
 
 local function now()
   local time = redis.call('TIME')
@@ -46,6 +48,15 @@ local function save(h, head)
   redis.call('SET', head or KEYS[1], cmsgpack.pack(h), 'PXAT', h[EXPIRES])
 end
 
+-- Frames as an element of a log holds them, how many they are, and what they weigh.
+local function joined(frames)
+  local parts, weight = {}, 0
+  for i, frame in ipairs(frames) do
+    parts[i], weight = struct.pack('>I4', #frame) .. frame, weight + #frame + WEIGHT
+  end
+  return table.concat(parts), #frames, weight
+end
+
 -- Appends a batch to the log, and trims it. The head is changed, and not yet saved.
 local function append(h, at, entries, count, weight, most, most_bytes, age)
   local element = struct.pack(ELEMENT, h[SEQ] + 1, count, at, weight) .. entries
@@ -66,4 +77,14 @@ local function append(h, at, entries, count, weight, most, most_bytes, age)
     h[FIRST], h[BYTES] = first + held, h[BYTES] - weighed
   end
   return element
+end
+
+-- Takes a batch into the channel, and tells those who follow.
+local function accept(h, at, inbox, ttl, entries, count, weight, most, most_bytes, age)
+  local element = append(h, at, entries, count, weight, most, most_bytes, age)
+  renew(h, at, ttl)
+  redis.call('PEXPIRE', KEYS[2], age)
+  save(h)
+  -- Only a hint: what is appended is accepted, heard of or not.
+  redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element)
 end

@@ -8,11 +8,17 @@ local at = now()
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', at)
 local known = redis.call('ZSCORE', KEYS[3], name)
 local entered = known or redis.call('ZCARD', KEYS[3]) < room
-local element
+local told, weight
 if not known and entered then
-  element = append(h, at, news, 1, news_weight, most, most_bytes, age)
+  told, weight = news, news_weight
 elseif not entered and redis.call('EXISTS', KEYS[4]) == 0 then
-  element = append(h, at, full, 1, full_weight, most, most_bytes, age)
+  told, weight = full, full_weight
+end
+if told then
+  accept(h, at, inbox, ttl, told, 1, weight, most, most_bytes, age)
+else
+  renew(h, at, ttl)
+  save(h)
 end
 if entered then
   redis.call('ZADD', KEYS[3], 'GT', at + life, name)
@@ -20,8 +26,4 @@ if entered then
 else
   redis.call('SET', KEYS[4], '', 'PX', incomplete)
 end
-if element then redis.call('PEXPIRE', KEYS[2], age) end
-renew(h, at, ttl)
-save(h)
-if element then redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element) end
 return { entered and 1 or 0, h[EPOCH], h[SEQ] }

@@ -11,19 +11,14 @@ for i = 1, #batches, 5 do
     break
   end
 end
-local count, accepted, from = redis.call('HLEN', key('messages')), 0, 7
+local held, accepted, from = redis.call('HLEN', key('messages')), 0, 7
 while from <= #ARGV do
-  local size, weight = tonumber(ARGV[from]), 0
-  for i = from + 1, from + size do weight = weight + #ARGV[i] + WEIGHT end
-  -- The first is taken whatever its size. Behind one that is refused none is taken: they would change places.
-  if count > 0 and (count + size > most or q[Q_BYTES] + weight > most_bytes) then break end
-  for i = from + 1, from + size do
-    q[Q_LAST] = q[Q_LAST] + 1
-    local field = struct.pack(NUMBER, q[Q_LAST])
-    redis.call('HSET', key('messages'), field, ARGV[i])
-    redis.call('ZADD', key('waiting'), q[Q_LAST], field)
-  end
-  count, q[Q_BYTES], accepted, from = count + size, q[Q_BYTES] + weight, accepted + 1, from + size + 1
+  local frames = {}
+  for i = from + 1, from + tonumber(ARGV[from]) do frames[#frames + 1] = ARGV[i] end
+  local holds = put(q, held, frames, most, most_bytes)
+  -- Behind one that is refused none is taken: they would change places.
+  if not holds then break end
+  held, accepted, from = holds, accepted + 1, from + #frames + 1
 end
 local last = q[Q_LAST]
 if #batches >= 5 * REMEMBERED and at - batches[#batches] > REMEMBER then

@@ -12,17 +12,12 @@ for i = 1, #batches, 4 do
     break
   end
 end
-local element = append(h, at, entries, count, weight, most, most_bytes, age)
 if node ~= '' then
   local forget = #batches >= 4 * REMEMBERED and at - batches[#batches] > REMEMBER
   if forget then
     for _ = 1, 4 do table.remove(batches) end
   end
-  for i, field in ipairs({ node, number, h[SEQ], at }) do table.insert(batches, i, field) end
+  for i, field in ipairs({ node, number, h[SEQ] + count, at }) do table.insert(batches, i, field) end
 end
-renew(h, at, ttl)
-redis.call('PEXPIRE', KEYS[2], age)
-save(h)
--- Only a hint: what is appended is accepted, heard of or not.
-redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element)
+accept(h, at, inbox, ttl, entries, count, weight, most, most_bytes, age)
 return { h[EPOCH], h[SEQ] }

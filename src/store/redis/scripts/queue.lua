@@ -14,8 +14,6 @@ local NUMBER = '>I6'
 local MOST_BYTES, ELEMENT_BYTES, SPAN = 524288, 65536, 10
 -- Milliseconds that a queue is kept after it was last used, and that what ended is remembered; how many that are.
 local KEPT, REMEMBER_ENDED, MOST_ENDED = 604800000, 600000, 10000
--- What a message costs beside its bytes, as limits count it.
-local WEIGHT = 94
 
 local function key(kind)
   return string.sub(KEYS[1], 1, -6) .. kind
@@ -93,20 +91,35 @@ local function append_given(id, after, given, at, epoch, writer)
   end
   local from = 1
   while from <= #given do
-    local parts, weight = {}, 0
-    while from <= #given and (weight == 0 or weight + #given[from] <= ELEMENT_BYTES) do
-      parts[#parts + 1] = struct.pack('>I4', #given[from]) .. given[from]
-      weight = weight + #given[from] + WEIGHT
-      from = from + 1
+    local some, bytes = {}, 0
+    while from <= #given and (bytes == 0 or bytes + #given[from] <= ELEMENT_BYTES) do
+      some[#some + 1], bytes, from = given[from], bytes + #given[from], from + 1
     end
-    local element = struct.pack(ELEMENT, h[SEQ] + 1, #parts, at, weight) .. table.concat(parts)
+    local entries, count, weight = joined(some)
+    local element = struct.pack(ELEMENT, h[SEQ] + 1, count, at, weight) .. entries
     if redis.call('RPUSH', log, element) == 1 then h[FIRST], h[BYTES] = h[SEQ] + 1, 0 end
-    h[SEQ], h[BYTES] = h[SEQ] + #parts, h[BYTES] + weight
+    h[SEQ], h[BYTES] = h[SEQ] + count, h[BYTES] + weight
     redis.pcall('SPUBLISH', key(id .. ':live'), h[EPOCH] .. element)
   end
   h[EXPIRES] = at + KEPT
   save(h, head)
   redis.call('PEXPIRE', log, KEPT)
+end
+
+-- Takes a group of messages into the queue, all or none. How many it then holds, of `held` before; nil where it has no
+-- room. The first is taken whatever its size.
+local function put(q, held, frames, most, most_bytes)
+  local weight = 0
+  for _, frame in ipairs(frames) do weight = weight + #frame + WEIGHT end
+  if held > 0 and (held + #frames > most or q[Q_BYTES] + weight > most_bytes) then return nil end
+  for _, frame in ipairs(frames) do
+    q[Q_LAST] = q[Q_LAST] + 1
+    local field = struct.pack(NUMBER, q[Q_LAST])
+    redis.call('HSET', key('messages'), field, frame)
+    redis.call('ZADD', key('waiting'), q[Q_LAST], field)
+  end
+  q[Q_BYTES] = q[Q_BYTES] + weight
+  return held + #frames
 end
 
 -- Gives what waits to consumers that may have more.

@@ -8,10 +8,8 @@ local VISIT = '>c8I6I6I2'
 local OVER_TTL, ROSTER_TTL, STALE = 120000, 3600000, 1800000
 -- Members that are looked at, by chance, whenever one comes.
 local LOOKS = 2
--- What telling costs beside its bytes, as limits count it.
-local WEIGHT = 94
 
-local told, told_weight = {}, 0
+local told = {}
 
 -- Where a session stands among the members: `ref` has 24 bytes.
 local function place(ref, user)
@@ -53,8 +51,7 @@ local function tell(lead, kind, about, count, at)
   if lead == '' then return end
   local frame = 'a["' .. string.sub(lead, 2) .. '{\\"type\\":\\"' .. kind .. '\\",' .. about .. ',\\"count\\":' .. count ..
     ',\\"at\\":\\"' .. instant(at) .. '\\"}"]'
-  told[#told + 1] = struct.pack('>I4', #frame) .. frame
-  told_weight = told_weight + #frame + WEIGHT
+  told[#told + 1] = frame
 end
 
 -- Takes a session out of the roster; whether its member is gone with it.
@@ -74,12 +71,8 @@ end
 -- Appends what is to be told to the channel.
 local function publish_told(inbox, epoch, writer, ttl, most, most_bytes, age, at)
   if #told == 0 then return end
-  local h = begin(load(), epoch, writer)
-  local element = append(h, at, table.concat(told), #told, told_weight, most, most_bytes, age)
-  renew(h, at, ttl)
-  redis.call('PEXPIRE', KEYS[2], age)
-  save(h)
-  redis.pcall('SPUBLISH', inbox, h[EPOCH] .. element)
+  local entries, count, weight = joined(told)
+  accept(begin(load(), epoch, writer), at, inbox, ttl, entries, count, weight, most, most_bytes, age)
 end
 
 local function is_over(ref, stay, at)
