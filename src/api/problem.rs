@@ -100,11 +100,6 @@ impl From<BrokerError> for Problem {
     fn from(error: BrokerError) -> Self {
         match error {
             BrokerError::Destination(detail) => Self::destination(detail),
-            BrokerError::NoIds(queue) => {
-                let detail = format!("{queue} is a queue, which remembers no ids: send without one.");
-                Self::new(StatusCode::BAD_REQUEST, "invalid-request", "A queue remembers no ids", detail)
-                    .with("field", "id")
-            }
             BrokerError::Publish(PublishError::Unknown(error)) => {
                 tracing::warn!(%error, "what became of a message of the API is unknown");
                 let detail =

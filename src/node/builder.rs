@@ -96,7 +96,7 @@ impl NodeBuilder {
         self
     }
 
-    /// How long channels remember the ids of messages that are [published once](Node::publish_once). See
+    /// How long channels, and queues, remember the ids of messages that are [published once](Node::publish_once). See
     /// [`IdMemory::default`].
     #[must_use]
     pub fn id_memory(mut self, memory: IdMemory) -> Self {

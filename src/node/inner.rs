@@ -21,8 +21,8 @@ use crate::service::ServiceState;
 use crate::session;
 use crate::stomp::Queues;
 use crate::store::{
-    Due, Ended, Entry, Epoch, Gone, Hold, Holder, IdMemory, Inbox, Opening, Own, Position, Retention, Signal,
-    Store, StoreError, Tended,
+    Due, Ended, Entry, Epoch, Gone, Hold, Holder, IdMemory, Inbox, Once, Opening, Own, Position, Retention,
+    Signal, Store, StoreError, Tended,
 };
 
 /// What the parts of a process share.
@@ -66,6 +66,11 @@ impl NodeInner {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             self.tasks.spawn_on(task, &runtime);
         }
+    }
+
+    /// Counts those messages that were published now, and not before.
+    pub(super) fn count_new(&self, outcomes: &[Once]) {
+        self.metrics.published.increment(outcomes.iter().filter(|outcome| outcome.is_new()).count() as u64);
     }
 
     /// Has the node wait, when it ends, until this is dropped.

@@ -141,13 +141,7 @@ impl Node {
         id: impl Into<MessageId>,
         message: impl Into<Message>,
     ) -> Result<Once, PublishError> {
-        let outcomes = self.publish_all_once(channel, &[(id.into(), message.into())]).await?;
-        outcomes.first().copied().ok_or_else(|| {
-            PublishError::Unknown(StoreError {
-                operation: "publish once",
-                reason: "no outcome was told".to_owned(),
-            })
-        })
+        only(&self.publish_all_once(channel, &[(id.into(), message.into())]).await?)
     }
 
     /// Publishes messages in order, each once under its id. What became of each.
@@ -164,11 +158,10 @@ impl Node {
         let retention = inner.retentions.of(channel);
         let publish = PublishOnce { channel, messages, retention, memory: inner.id_memory };
         let outcomes = inner.store.publish_once(publish).await?;
-        let fresh = |outcome: &&Once| matches!(outcome, Once::Published(_));
-        if let Some(last) = outcomes.iter().rfind(fresh) {
+        if let Some(last) = outcomes.iter().rfind(|outcome| outcome.is_new()) {
             inner.catalogue.published(inner, channel, known, last.position()).await;
         }
-        inner.metrics.published.increment(outcomes.iter().filter(fresh).count() as u64);
+        inner.count_new(&outcomes);
         Ok(outcomes)
     }
 
@@ -183,6 +176,20 @@ impl Node {
         let published = self.inner.store.enqueue(publish).await?;
         self.inner.metrics.published.increment(published.count);
         Ok(published)
+    }
+
+    /// Puts messages into a queue, each once under its id; all or none of those that are new. What became of each.
+    pub(crate) async fn enqueue_all_once(
+        &self,
+        queue: &ChannelName,
+        messages: &[(MessageId, Message)],
+    ) -> Result<Vec<Once>, PublishError> {
+        let inner = &*self.inner;
+        let retention = inner.retentions.of(queue);
+        let enqueue = PublishOnce { channel: queue, messages, retention, memory: inner.id_memory };
+        let outcomes = inner.store.enqueue_once(enqueue).await?;
+        inner.count_new(&outcomes);
+        Ok(outcomes)
     }
 
     /// Ends the node: no session is opened any more, HTTP receivers get what waits for them and end properly,
@@ -225,6 +232,13 @@ impl std::fmt::Debug for Node {
             .field("sessions", &self.sessions())
             .finish_non_exhaustive()
     }
+}
+
+/// What became of the one message that was asked about.
+pub(crate) fn only(outcomes: &[Once]) -> Result<Once, PublishError> {
+    outcomes.first().copied().ok_or_else(|| {
+        PublishError::Unknown(StoreError { operation: "publish once", reason: "no outcome was told".to_owned() })
+    })
 }
 
 /// How long saying goodbye may take: a lease that is not given up ends by itself.

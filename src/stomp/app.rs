@@ -139,7 +139,7 @@ impl AppMessage {
     }
 
     /// Names the message, as 32 hex digits: when it is handled again since the node that handled it died, it has the same
-    /// id.
+    /// id. What must not be sent twice for it is sent by [`Broker::send_once`] under an id made of it.
     #[must_use]
     pub fn id(&self) -> &str {
         let Inner { id, session, number, frame, .. } = &*self.0;

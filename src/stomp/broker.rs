@@ -7,7 +7,7 @@ use super::entry;
 use super::queues::Queues;
 use super::refusal::Refusal;
 use crate::store::{Once, PublishError, Published, Store};
-use crate::{ChannelName, Message, MessageId, Node};
+use crate::{ChannelName, Message, MessageId, Node, node};
 
 /// Sends messages to STOMP destinations: from a handler, or from anywhere else in the process. Cloning is cheap.
 ///
@@ -90,9 +90,6 @@ pub enum BrokerError {
     /// There is no such destination.
     #[error("no destination to send to: {0}")]
     Destination(String),
-    /// A queue remembers no ids: nothing can be sent to it once.
-    #[error("{0} is a queue, which remembers no ids")]
-    NoIds(String),
     /// It was not, or perhaps not, accepted.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -126,18 +123,18 @@ impl Broker {
 
     /// Sends a message once, however often it is asked to under the same id: whoever does not know what became of it may
     /// send it again. The destination remembers ids for as long as
-    /// [`NodeBuilder::id_memory`](crate::NodeBuilder::id_memory) says.
+    /// [`NodeBuilder::id_memory`](crate::NodeBuilder::id_memory) says; a queue also those of messages that were handled.
     ///
     /// # Errors
-    /// See [`BrokerError`]. Where the outcome is unknown, the same may be sent again. Queues remember no ids.
+    /// See [`BrokerError`]. Where the outcome is unknown, or a queue was full, the same may be sent again.
     pub async fn send_once(
         &self,
         destination: &str,
         id: impl Into<MessageId>,
         message: impl Into<StompMessage>,
     ) -> Result<Once, BrokerError> {
-        let channel = channel(&self.node, destination)?;
-        Ok(self.node.publish_once(&channel, id, message.into().entry(None)).await?)
+        let outcomes = self.send_all_once(destination, [(id.into(), message.into())]).await?;
+        Ok(node::only(&outcomes)?)
     }
 
     /// Sends messages to one destination in order, with nothing between them. See [`send`](Self::send).
@@ -150,17 +147,14 @@ impl Broker {
         messages: impl IntoIterator<Item = StompMessage>,
     ) -> Result<Published, BrokerError> {
         let entries: Vec<_> = messages.into_iter().map(|message| message.entry(None)).collect();
-        if let Target::Queue(queue) = Target::parse(destination)?
-            && self.node.inner.queues == Queues::Shared
-        {
-            return Ok(self.node.enqueue_all(&queue, &entries).await?);
-        }
-        let channel = channel(&self.node, destination)?;
-        Ok(self.node.publish_all(&channel, &entries).await?)
+        Ok(match Way::to(&self.node, destination)? {
+            Way::Channel(channel) => self.node.publish_all(&channel, &entries).await?,
+            Way::Queue(queue) => self.node.enqueue_all(&queue, &entries).await?,
+        })
     }
 
-    /// Sends messages to one destination in order, each once under its id: what became of each. See
-    /// [`send_once`](Self::send_once).
+    /// Sends messages to one destination in order, each once under its id: what became of each. A queue takes all that are
+    /// new, or none. See [`send_once`](Self::send_once).
     ///
     /// # Errors
     /// See [`BrokerError`].
@@ -169,9 +163,11 @@ impl Broker {
         destination: &str,
         messages: impl IntoIterator<Item = (MessageId, StompMessage)>,
     ) -> Result<Vec<Once>, BrokerError> {
-        let channel = channel(&self.node, destination)?;
         let entries: Vec<_> = messages.into_iter().map(|(id, message)| (id, message.entry(None))).collect();
-        Ok(self.node.publish_all_once(&channel, &entries).await?)
+        Ok(match Way::to(&self.node, destination)? {
+            Way::Channel(channel) => self.node.publish_all_once(&channel, &entries).await?,
+            Way::Queue(queue) => self.node.enqueue_all_once(&queue, &entries).await?,
+        })
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -191,11 +187,6 @@ impl Broker {
         }
     }
 
-    /// Whether [`send_once`](Self::send_once) takes a destination that [`send`](Self::send) takes.
-    pub(super) fn remembers_ids(destination: &str) -> bool {
-        !destination.starts_with("/queue/")
-    }
-
     /// Sends to all sessions of a user that are subscribed to `/user` and `path`, such as `/queue/quotes`.
     ///
     /// # Errors
@@ -210,13 +201,21 @@ impl Broker {
     }
 }
 
-/// The channel of what is sent to a destination.
-pub(super) fn channel(node: &Node, destination: &str) -> Result<ChannelName, BrokerError> {
-    match Target::parse(destination)? {
-        Target::Topic(channel) => Ok(channel),
-        Target::Queue(channel) if node.inner.queues == Queues::Each => Ok(channel),
-        Target::Queue(queue) => Err(BrokerError::NoIds(queue.to_string())),
-        Target::User { name, path } => Ok(user_channel(&name, &path)?),
-        Target::App => Err(BrokerError::Destination(destination.to_owned())),
+/// Where what is sent to a destination goes.
+pub(super) enum Way {
+    /// To all that follow a channel.
+    Channel(ChannelName),
+    /// To one consumer of a queue.
+    Queue(ChannelName),
+}
+
+impl Way {
+    pub(super) fn to(node: &Node, destination: &str) -> Result<Self, BrokerError> {
+        match Target::parse(destination)? {
+            Target::Queue(queue) if node.inner.queues == Queues::Shared => Ok(Self::Queue(queue)),
+            Target::Topic(channel) | Target::Queue(channel) => Ok(Self::Channel(channel)),
+            Target::User { name, path } => Ok(Self::Channel(user_channel(&name, &path)?)),
+            Target::App => Err(BrokerError::Destination(destination.to_owned())),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use super::broker::{self, Broker, BrokerError};
+use super::broker::{Broker, BrokerError, Way};
 use super::cursor::Cursor;
 use super::entry;
 use crate::ChannelName;
@@ -156,11 +156,13 @@ impl Broker {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn history(&self, destination: &str, page: Page) -> Result<History, HistoryError> {
-        let none = |error: BrokerError| match error {
-            BrokerError::NoIds(queue) => HistoryError::Destination(format!("{queue} is a queue, and keeps none")),
-            error => HistoryError::Destination(error.to_string()),
+        let none = |error: BrokerError| HistoryError::Destination(error.to_string());
+        let channel = match Way::to(self.node(), destination).map_err(none)? {
+            Way::Channel(channel) => channel,
+            Way::Queue(queue) => {
+                return Err(HistoryError::Destination(format!("{queue} is a queue, and keeps none")));
+            }
         };
-        let channel = broker::channel(self.node(), destination).map_err(none)?;
         let place = |cursor: &Cursor| cursor.position_in(&channel).ok_or(HistoryError::Cursor);
         let span = match &page.from {
             From::Newest => Span::Newest,

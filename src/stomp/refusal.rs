@@ -110,7 +110,7 @@ impl From<AppError> for Refusal {
             AppError::Failed => Self::new("internal error", "The application could not handle this."),
             AppError::Broker(BrokerError::Publish(error)) => error.into(),
             // A fault of the application, and not of the client's.
-            AppError::Broker(BrokerError::Destination(detail) | BrokerError::NoIds(detail)) => {
+            AppError::Broker(BrokerError::Destination(detail)) => {
                 tracing::error!(detail, "an application handler sent to no destination");
                 Self::new("internal error", "The application could not handle this.")
             }

@@ -60,6 +60,16 @@ impl Client {
     }
 }
 
+/// Opens a session over HTTP that has connected.
+fn connect_by_polls(program: &Program) {
+    assert_eq!(program.post("/ws/000/s/xhr", &[("x-request-id", "1")], "").1, "o\n");
+    let connect = r#"["CONNECT\naccept-version:1.2\n\n\u0000"]"#;
+    assert_eq!(program.post("/ws/000/s/xhr_send", &[("x-request-id", "2")], connect).0, 204);
+    assert!(program.post("/ws/000/s/xhr", &[("x-request-id", "3")], "").1.contains("CONNECTED"));
+}
+
+/// What such a session sends to the application.
+const SEND: &str = r#"["SEND\ndestination:/app/x\n\nbody\u0000"]"#;
 const FLAGS: [&str; 6] = ["--store-lease", "2s", "--store-timeout", "500ms", "--service", "/ws=stomp"];
 
 #[test]
@@ -76,22 +86,53 @@ fn a_message_whose_node_is_killed_is_handled_again_under_the_same_id() {
     killed.wait_ready();
     other.wait_ready();
     let mut witness = Client::subscribed(&other, "/topic/done");
-    assert_eq!(killed.post("/ws/000/s/xhr", &[("x-request-id", "1")], "").1, "o\n");
-    let connect = r#"["CONNECT\naccept-version:1.2\n\n\u0000"]"#;
-    assert_eq!(killed.post("/ws/000/s/xhr_send", &[("x-request-id", "2")], connect).0, 204);
-    assert!(killed.post("/ws/000/s/xhr", &[("x-request-id", "3")], "").1.contains("CONNECTED"));
-    let send = r#"["SEND\ndestination:/app/x\n\nbody\u0000"]"#;
+    connect_by_polls(&killed);
     std::thread::scope(|scope| {
-        scope.spawn(|| killed.request("POST", "/ws/000/s/xhr_send", &[("x-request-id", "4")], send));
+        scope.spawn(|| killed.request("POST", "/ws/000/s/xhr_send", &[("x-request-id", "4")], SEND));
         backend.wait_for(1);
         killed.signal("KILL");
     });
     // The balancer sends it again.
-    assert_eq!(other.post("/ws/000/s/xhr_send", &[("x-request-id", "4")], send).0, 204);
+    assert_eq!(other.post("/ws/000/s/xhr_send", &[("x-request-id", "4")], SEND).0, 204);
     assert_eq!(witness.body(), "done");
     let calls = backend.calls();
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].event, calls[1].event, "all of it, the id too");
+}
+
+#[test]
+fn what_a_hook_answers_is_sent_once_though_its_node_is_killed_while_it_sends() {
+    const EACH: usize = 50;
+    let backend = Backend::start(|_, _| {
+        let to = |number| ["/topic/done", "/queue/done"].map(|to| json!({ "destination": to, "body": number }));
+        Answer::Json(json!({ "send": (0..EACH).flat_map(to).collect::<Vec<_>>() }))
+    });
+    let redis = Redis::start();
+    let hook = format!("/app/** {}", backend.url());
+    let flags = [&FLAGS[..], &["--app-hooks", &hook, "--request-id-header", "x-request-id"]].concat();
+    let [killed, other] = [0, 1].map(|_| Program::start(&redis.url(), &flags));
+    killed.wait_ready();
+    other.wait_ready();
+    let mut witnesses = ["/topic/done", "/queue/done"].map(|to| Client::subscribed(&other, to));
+    connect_by_polls(&killed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| killed.request("POST", "/ws/000/s/xhr_send", &[("x-request-id", "4")], SEND));
+        // The first has come: the others are on their way.
+        assert_eq!(witnesses[1].body(), "0");
+        killed.signal("KILL");
+    });
+    // The balancer sends it again.
+    assert_eq!(other.post("/ws/000/s/xhr_send", &[("x-request-id", "4")], SEND).0, 204);
+    let mut sender = Client::connected(&other, "sender");
+    for to in ["/topic/done", "/queue/done"] {
+        sender.say(&format!("SEND\ndestination:{to}\n\nlast\0"));
+    }
+    let [topic, queue] = &mut witnesses;
+    assert_eq!(topic.body(), "0");
+    for number in 1..EACH {
+        assert_eq!([topic.body(), queue.body()], [number.to_string(), number.to_string()]);
+    }
+    assert_eq!([topic.body(), queue.body()], ["last", "last"]);
 }
 
 #[test]

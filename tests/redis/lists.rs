@@ -13,43 +13,54 @@ fn push(redis: &Redis, item: &Value) {
     redis.number(&["LPUSH", LIST, &item.to_string()]);
 }
 
-/// Nodes drain the list while they are killed, and each message arrives once and in order, though a backend that did not
-/// know whether it had pushed one has pushed it again.
+/// Where messages of the list are for, each in its turn.
+const TOPIC: &str = "/topic/prices";
+const QUEUE: &str = "/queue/prices";
+
+/// Pushes messages for both destinations, some of them twice.
+fn push_prices(redis: &Redis, from: usize, to: usize) {
+    for first in (from..to).step_by(50) {
+        for destination in [TOPIC, QUEUE] {
+            for number in first..to.min(first + 50) {
+                let item = json!({ "destination": destination, "id": format!("price-{number}"), "body": number });
+                push(redis, &item);
+                if number % 3 == 0 {
+                    push(redis, &item);
+                }
+            }
+        }
+    }
+}
+
+/// Nodes drain the list while they are killed, and each message for a topic and for a queue arrives once and in order,
+/// though a backend that did not know whether it had pushed one has pushed it again.
 fn drains_with_kills(store: &str, owner: &Redis) {
-    const MESSAGES: usize = 1500;
+    const MESSAGES: usize = 900;
     let witnessed = Program::start(store, &FLAGS);
     witnessed.wait_ready();
-    let mut witness = Client::subscribed(&witnessed, "/topic/prices");
+    let mut witnesses = [TOPIC, QUEUE].map(|destination| Client::subscribed(&witnessed, destination));
+    let mut see = |body: &str| witnesses.iter_mut().for_each(|witness| assert_eq!(witness.body(), body));
     let flags = [&FLAGS[..], &["--publish-list", LIST]].concat();
     let drainer = || Program::start(store, &flags);
     let mut nodes = [drainer(), drainer(), drainer()];
     nodes.iter().for_each(Program::wait_ready);
     let mut next = 0;
     for round in 0..3 {
-        for number in next..next + MESSAGES / 3 {
-            let item = json!({ "destination": "/topic/prices", "id": format!("price-{number}"), "body": number });
-            push(owner, &item);
-            if number % 3 == 0 {
-                push(owner, &item);
-            }
-        }
-        next += MESSAGES / 3;
+        push_prices(owner, next, next + MESSAGES / 3);
         // In the middle of it: whoever drains the list is among those that are killed.
-        let under_way = next - MESSAGES / 6;
-        assert_eq!(witness.body(), (next - MESSAGES / 3).to_string());
-        for number in next - MESSAGES / 3 + 1..under_way {
-            assert_eq!(witness.body(), number.to_string());
-        }
+        let under_way = next + MESSAGES / 6;
+        (next..under_way).for_each(|number| see(&number.to_string()));
+        next += MESSAGES / 3;
         nodes[round].signal("KILL");
         nodes[(round + 1) % 3].signal("KILL");
         nodes[round] = drainer();
         nodes[(round + 1) % 3] = drainer();
-        for number in under_way..next {
-            assert_eq!(witness.body(), number.to_string());
-        }
+        (under_way..next).for_each(|number| see(&number.to_string()));
     }
-    push(owner, &json!({ "destination": "/topic/prices", "body": "the last" }));
-    assert_eq!(witness.body(), "the last");
+    for destination in [TOPIC, QUEUE] {
+        push(owner, &json!({ "destination": destination, "body": "the last" }));
+    }
+    see("the last");
     until("the list is empty", || owner.number(&["LLEN", LIST]) == 0);
     assert_eq!(owner.number(&["LLEN", "sockhop:{publish}:refused"]), 0);
 }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use sockhop::api::Api;
-use sockhop::stomp::{Stomp, Tokens};
+use sockhop::stomp::{Queues, Stomp, Tokens};
 use sockhop::store::Retention;
 use sockhop::{Node, ServiceBuilder};
-use sockhop_stomp::Frame;
+use sockhop_stomp::{Command, Frame};
 
 use crate::tokens::{SECRET, token};
-use crate::world::{Place, World};
+use crate::world::{Place, World, subscribe};
 
 const SHOP: &str = "shop-key-0123456789";
 pub(crate) const READER: &str = "reader-key-0123456789";
@@ -84,7 +84,7 @@ pub(crate) async fn a_backend_publishes_and_reads_at_another_node_what_subscribe
     });
     let sent = post(here, "publish", &message).await;
     assert_eq!((sent.status, &sent.json["repeated"]), (200, &json!(false)), "{}", sent.json);
-    let frame = client.expect(sockhop_stomp::Command::Message).await;
+    let frame = client.expect(Command::Message).await;
     assert_eq!((frame.body.as_str(), frame.headers.get("note")), (html, Some("<b>:\\")));
     assert_eq!(frame.headers.get("destination"), Some("/topic/a"));
     assert_eq!(frame.headers.get("message-id"), sent.json["messageId"].as_str());
@@ -116,30 +116,72 @@ pub(crate) async fn a_backend_reaches_all_sessions_of_a_user(place: Place) {
 }
 
 pub(crate) async fn a_replayed_id_is_answered_alike_and_sent_once(place: Place) {
-    let world = World::new(place, service).await;
+    replays(&World::new(place, service).await, "/topic/a").await;
+}
+
+pub(crate) async fn a_replayed_id_to_a_queue_is_answered_alike_and_sent_once(place: Place) {
+    replays(&World::new(place, service).await, "/queue/a").await;
+    let each = World::with(place, service, |node| node.queues(Queues::Each)).await;
+    replays(&each, "/queue/a").await;
+}
+
+async fn replays(world: &World, destination: &str) {
     let mut client = world.connected(&[]).await;
-    client.subscribe("0", "/topic/a").await;
+    client.subscribe("0", destination).await;
     let mut first = None;
     for (round, node) in world.nodes.iter().cycle().take(4).enumerate() {
         let with_key = request("POST", "publish", SHOP).header("idempotency-key", "id-1");
-        let body = json!({ "destination": "/topic/a", "body": "once" });
+        let body = json!({ "destination": destination, "body": "once" });
         let answer = match round % 2 {
             0 => ask(node, with_key, body.to_string()).await,
-            _ => post(node, "publish", &json!({ "destination": "/topic/a", "body": "once", "id": "id-1" })).await,
+            _ => post(node, "publish", &json!({ "destination": destination, "body": "once", "id": "id-1" })).await,
         };
         assert_eq!((answer.status, &answer.json["repeated"]), (200, &json!(round > 0)));
         let first = first.get_or_insert(answer.json["messageId"].clone());
         assert_eq!(answer.json["messageId"], *first);
     }
-    let (here, _) = ends(&world);
-    let other = post(here, "publish", &json!({ "destination": "/topic/a", "body": "other", "id": "id-1" })).await;
+    let (here, _) = ends(world);
+    let other = post(here, "publish", &json!({ "destination": destination, "body": "other", "id": "id-1" })).await;
     assert_eq!(other.problem(), (409, "id-conflict", ""));
     assert_eq!(Some(&other.json["messageId"]), first.as_ref());
     let two = request("POST", "publish", SHOP).header("idempotency-key", "a");
-    let two = ask(here, two, json!({ "destination": "/topic/a", "body": "", "id": "b" }).to_string()).await;
+    let two = ask(here, two, json!({ "destination": destination, "body": "", "id": "b" }).to_string()).await;
     assert_eq!(two.problem(), (409, "two-ids", "id"));
-    post(here, "publish", &json!({ "destination": "/topic/a", "body": "last" })).await;
+    post(here, "publish", &json!({ "destination": destination, "body": "last" })).await;
     assert_eq!([client.message().await.2, client.message().await.2], ["once", "last"]);
+}
+
+pub(crate) async fn a_full_queue_is_told_and_takes_the_same_id_once_there_is_room(place: Place) {
+    let few = Retention { entries: 2, ..Retention::default() };
+    let world = World::keeping(place, few, service).await;
+    let (here, there) = ends(&world);
+    let message =
+        |number: usize| json!({ "destination": "/queue/a", "body": number.to_string(), "id": number.to_string() });
+    let first = post(here, "publish", &message(1)).await;
+    let both = json!({ "messages": [message(1), message(2), message(3)] });
+    let refused = post(there, "publish/batch", &both).await;
+    assert_eq!(refused.status, 200);
+    for result in refused.json["results"].as_array().unwrap() {
+        assert_eq!(
+            (&result["problem"]["status"], &result["messageId"]),
+            (&json!(429), &Value::Null),
+            "all or none"
+        );
+    }
+    post(here, "publish", &message(4)).await;
+    assert_eq!(post(there, "publish", &message(2)).await.problem(), (429, "queue-full", ""));
+    let again = post(there, "publish", &message(1)).await;
+    assert_eq!((&again.json["messageId"], &again.json["repeated"]), (&first.json["messageId"], &json!(true)));
+    let mut client = world.connected(&[]).await;
+    client.frame(subscribe("0", "/queue/a").with("ack", "client")).await;
+    client.message().await;
+    let last = client.expect(Command::Message).await;
+    client.receipted(Frame::new(Command::Ack).with("id", last.headers.get("ack").unwrap())).await;
+    let taken = post(here, "publish/batch", &both).await;
+    let repeated: Vec<_> =
+        taken.json["results"].as_array().unwrap().iter().map(|result| &result["repeated"]).collect();
+    assert_eq!(repeated, [true, false, false], "{}", taken.json);
+    assert_eq!([client.message().await.2, client.message().await.2], ["2", "3"]);
 }
 
 pub(crate) async fn a_batch_is_sent_in_order_with_an_outcome_for_each(place: Place) {
@@ -151,7 +193,7 @@ pub(crate) async fn a_batch_is_sent_in_order_with_an_outcome_for_each(place: Pla
         (0..50).map(|number| json!({ "destination": "/topic/a", "body": number.to_string() })).collect();
     let mut all = messages.clone();
     all.insert(10, json!({ "destination": "/nowhere", "body": "" }));
-    all.insert(20, json!({ "destination": "/topic/b", "body": "", "id": "own" }));
+    all.insert(20, json!({ "destination": "/queue/b", "body": "", "id": "own" }));
     let body = json!({ "messages": all }).to_string();
     for round in 0..2 {
         let keyed = request("POST", "publish/batch", SHOP).header("idempotency-key", "batch-7");
@@ -163,7 +205,7 @@ pub(crate) async fn a_batch_is_sent_in_order_with_an_outcome_for_each(place: Pla
         for (index, result) in results.iter().enumerate().filter(|(index, _)| *index != 10) {
             assert_eq!(result["repeated"], json!(round > 0), "{index}: {result}");
         }
-        let own = post(there, "publish", &json!({ "destination": "/topic/b", "body": "", "id": "own" })).await;
+        let own = post(there, "publish", &json!({ "destination": "/queue/b", "body": "", "id": "own" })).await;
         assert_eq!((&own.json["messageId"], &own.json["repeated"]), (&results[20]["messageId"], &json!(true)));
     }
     for number in 0..50 {

@@ -49,6 +49,7 @@ pub(crate) async fn a_backend_handles_messages_and_its_answers_are_sent(place: P
             "send": [
                 { "destination": "/topic/said", "body": event["body"], "headers": { "by": event["user"]["name"] } },
                 { "destination": "/user/bob/queue/said", "body": { "claims": event["user"]["claims"] } },
+                { "destination": "/queue/said", "body": "for one of them" },
             ],
             "reply": { "destination": "/queue/answers", "body": "done" },
         })),
@@ -57,7 +58,9 @@ pub(crate) async fn a_backend_handles_messages_and_its_answers_are_sent(place: P
     let world = World::new(place, service(&backend.url())).await;
     let mut ann = world.connected(&[("login", "ann")]).await;
     let mut bob = world.connected(&[("login", "bob")]).await;
+    let mut worker = world.connected(&[]).await;
     ann.subscribe("0", "/user/queue/answers").await;
+    worker.subscribe("0", "/queue/said").await;
     bob.subscribe("0", "/topic/said").await;
     bob.subscribe("1", "/user/queue/said").await;
     ann.frame(send("/app/rooms/7", "héllo\n").with("own", "a:b").with("own", "c")).await;
@@ -67,9 +70,10 @@ pub(crate) async fn a_backend_handles_messages_and_its_answers_are_sent(place: P
     assert_eq!((came[0].body.as_str(), came[0].headers.get("by")), ("héllo\n", Some("ann")));
     assert_eq!(came[1].body, r#"{"claims":{"roles":["reader"]}}"#);
     assert_eq!(came[1].headers.get("content-type"), Some("application/json"));
+    assert_eq!(worker.message().await.2, "for one of them");
 
     let calls = backend.calls();
-    let [_, _, call] = calls.as_slice() else { panic!("two connects and a message: {calls:?}") };
+    let [_, _, _, call] = calls.as_slice() else { panic!("three connects and a message: {calls:?}") };
     assert_eq!(call.line, "POST /hook HTTP/1.1");
     assert_eq!(call.headers["content-type"], "application/json");
     let event = &call.event;

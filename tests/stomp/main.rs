@@ -92,6 +92,7 @@ everywhere! {
         acknowledgements_in_a_transaction_count_when_it_is_committed
         acknowledgements_of_what_nobody_was_given_are_refused
         what_a_queue_does_not_have_is_refused
+        what_is_sent_to_a_queue_under_an_id_comes_once
         a_full_queue_refuses_messages_until_some_are_acknowledged
         where_queues_are_topics_each_subscriber_gets_each_message
         rules_say_who_may_use_a_queue
@@ -107,6 +108,8 @@ everywhere! {
         a_backend_publishes_and_reads_at_another_node_what_subscribers_get
         a_backend_reaches_all_sessions_of_a_user
         a_replayed_id_is_answered_alike_and_sent_once
+        a_replayed_id_to_a_queue_is_answered_alike_and_sent_once
+        a_full_queue_is_told_and_takes_the_same_id_once_there_is_room
         a_batch_is_sent_in_order_with_an_outcome_for_each
         pages_of_the_api_lead_both_ways_and_tell_what_is_gone
         who_shows_no_key_or_a_wrong_one_is_refused_before_all_else

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sockhop::ServiceBuilder;
-use sockhop::stomp::{BrokerError, Page, Queues, Stomp};
-use sockhop::store::{PublishError, Retention};
+use sockhop::stomp::{Broker, BrokerError, Page, Queues, Stomp};
+use sockhop::store::{Once, PublishError, Retention};
+use sockhop::{MessageId, ServiceBuilder};
 use sockhop_stomp::{Command, Frame, Version};
 
 use crate::world::{Client, Place, World, send, service, subscribe};
@@ -297,9 +297,26 @@ pub(crate) async fn what_a_queue_does_not_have_is_refused(place: Place) {
         assert_eq!(message, format!("invalid header: {header}"));
         assert!(detail.contains(reason), "{detail}");
     }
+    assert!(world.broker().history("/queue/a", Page::newest(1)).await.is_err());
+}
+
+pub(crate) async fn what_is_sent_to_a_queue_under_an_id_comes_once(place: Place) {
+    let world = World::new(place, service).await;
+    let mut places = Vec::new();
+    for node in world.nodes.iter().cycle().take(4) {
+        places.push(Broker::new(node).send_once("/queue/a", "id", "once").await.unwrap().position());
+    }
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
     let broker = world.broker();
-    assert!(matches!(broker.send_once("/queue/a", "id", "x").await, Err(BrokerError::NoIds(_))));
-    assert!(broker.history("/queue/a", Page::newest(1)).await.is_err());
+    assert_eq!(broker.send_once("/queue/a", "id", "another").await, Ok(Once::Conflict(places[0])));
+    let mut client = world.connected(&[]).await;
+    client.frame(acknowledging("client")).await;
+    let (body, id) = job(&mut client).await;
+    client.receipted(ack(&id)).await;
+    let again = [("id", "once"), ("new", "last")].map(|(id, body)| (MessageId::of(id), body.into()));
+    let outcomes = broker.send_all_once("/queue/a", again).await.unwrap();
+    assert!(matches!(outcomes[..], [Once::Repeated(at), Once::Published(_)] if at == places[0]), "{outcomes:?}");
+    assert_eq!((body.as_str(), job(&mut client).await.0.as_str()), ("once", "last"));
 }
 
 pub(crate) async fn a_full_queue_refuses_messages_until_some_are_acknowledged(place: Place) {
@@ -333,6 +350,13 @@ pub(crate) async fn where_queues_are_topics_each_subscriber_gets_each_message(pl
     world.broker().send("/queue/a", "2").await.unwrap();
     for client in [&mut first, &mut second] {
         assert_eq!(bodies(client, 2).await, ["1", "2"]);
+    }
+    let once = [world.broker(), Broker::new(&world.nodes[0])];
+    let at = once[0].send_once("/queue/a", "id", "once").await.unwrap().position();
+    assert_eq!(once[1].send_once("/queue/a", "id", "once").await, Ok(Once::Repeated(at)));
+    world.broker().send("/queue/a", "last").await.unwrap();
+    for client in [&mut first, &mut second] {
+        assert_eq!(bodies(client, 2).await, ["once", "last"]);
     }
     second.receipted(Frame::new(Command::Unsubscribe).with("id", "0")).await;
 }

@@ -114,11 +114,7 @@ impl Handled {
         }
         for (index, sent) in self.send.into_iter().enumerate() {
             let (destination, id) = (sent.destination.clone(), format!("{}.s{index}", message.id()));
-            if Broker::remembers_ids(&destination) {
-                message.broker().send_once(&destination, id.as_str(), sent.message()).await?;
-            } else {
-                message.send(&destination, sent.message()).await?;
-            }
+            message.broker().send_once(&destination, id.as_str(), sent.message()).await?;
         }
         for (index, reply) in self.reply.into_all().into_iter().enumerate() {
             let (path, id) = (reply.destination.clone(), format!("{}.r{index}", message.id()));

@@ -212,9 +212,6 @@ impl Item {
         Broker::check(&item.destination).map_err(|error| error.to_string())?;
         check_headers(&item.headers).map_err(|_| "its headers cannot be sent".to_owned())?;
         match &item.id {
-            Some(_) if !Broker::remembers_ids(&item.destination) => {
-                Err(format!("id: {} remembers none, a message is there at least once", item.destination))
-            }
             Some(id) if id.is_empty() || id.len() > LONGEST_ID => {
                 Err(format!("an id has 1 to {LONGEST_ID} bytes"))
             }
@@ -252,6 +249,8 @@ mod tests {
             "x".repeat(LARGEST + 1),
             good("2", "two"),
             json!({ "destination": "/topic/a", "body": { "no": "id" } }).to_string(),
+            json!({ "destination": "/queue/a", "body": "job", "id": "1" }).to_string(),
+            json!({ "destination": "/queue/a", "body": "job", "id": "1" }).to_string(),
         ]
         .map(String::into_bytes);
         let dealt = publish(&broker, &items).await;
