@@ -1,8 +1,12 @@
 //! Hooks while nodes are killed: the application is called again under the same id, and told of each end once.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 use crate::backend::{Answer, Backend};
@@ -46,9 +50,29 @@ impl Client {
 
     pub(crate) fn subscribed(program: &Program, destination: &str) -> Self {
         let mut client = Self::connected(program, "witness");
-        client.say(&format!("SUBSCRIBE\nid:0\ndestination:{destination}\nreceipt:r\n\n\0"));
-        assert!(client.hear().starts_with("RECEIPT"));
+        client.subscribe(destination);
         client
+    }
+
+    /// Subscribes, before anything else has come.
+    pub(crate) fn subscribe(&mut self, destination: &str) {
+        self.say(&format!("SUBSCRIBE\nid:{destination}\ndestination:{destination}\nreceipt:r\n\n\0"));
+        let receipt = self.hear();
+        assert!(receipt.starts_with("RECEIPT"), "{receipt}");
+    }
+
+    /// The code with which the session is closed, whatever came before.
+    pub(crate) fn closed(&mut self) -> u16 {
+        loop {
+            match self.0.read().expect("a message") {
+                Message::Close(Some(frame)) => {
+                    self.0.flush().expect("its answer is sent");
+                    return frame.code.into();
+                }
+                Message::Close(None) => panic!("closed without a code"),
+                _ => {}
+            }
+        }
     }
 
     /// The body of the next MESSAGE.
@@ -164,6 +188,98 @@ fn the_end_of_each_websocket_of_a_killed_node_is_told_once() {
     expected.sort();
     assert_eq!(ended, expected);
     until("nothing is left of them", || redis.keys("sockhop:{s").iter().all(|key| !key.contains("anchors")));
+}
+
+/// Lets everybody in under the name of their login.
+fn admit(event: &Value) -> Answer {
+    Answer::Json(json!({ "user": { "name": event["headers"]["login"] } }))
+}
+
+/// Whose ends a backend was told, in order.
+fn ends(backend: &Backend) -> Vec<String> {
+    let calls = backend.calls().into_iter().filter(|call| call.event["event"] == "disconnect");
+    calls.map(|call| call.event["user"]["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+fn guests(program: &Program, count: usize) -> Vec<Client> {
+    (0..count).map(|number| Client::connected(program, &format!("guest{number}"))).collect()
+}
+
+#[test]
+fn ends_that_a_killed_node_had_taken_over_are_told_by_the_next_as_soon() {
+    const GUESTS: usize = 20;
+    let redis = Redis::start();
+    // Whoever is told of an end first does not say that it has heard it: those on_closes do not come to their end.
+    let told = Arc::new(AtomicUsize::new(0));
+    let backends = [0, 1].map(|_| {
+        let told = Arc::clone(&told);
+        Backend::start(move |event, _| match event["event"].as_str() {
+            Some("connect") => admit(event),
+            _ if told.fetch_add(1, Ordering::SeqCst) < GUESTS => Answer::Never,
+            _ => Answer::Json(json!({})),
+        })
+    });
+    let start = |backend: &Backend| {
+        let url = backend.url();
+        let hooks = ["--connect-hook", &url, "--disconnect-hook", &url, "--hook-timeout", "60s"];
+        Program::start(&redis.url(), &[&FLAGS[..], &hooks].concat())
+    };
+    let first = start(&backends[0]);
+    let others = [start(&backends[0]), start(&backends[1])];
+    first.wait_ready();
+    others.iter().for_each(Program::wait_ready);
+    let _clients = guests(&first, GUESTS);
+    first.signal("KILL");
+    until("all ends are being told", || {
+        backends.iter().map(|backend| ends(backend).len()).sum::<usize>() == GUESTS
+    });
+    let second = usize::from(ends(&backends[1]).len() > ends(&backends[0]).len());
+    let survivor = &backends[1 - second];
+    others[second].signal("KILL");
+    let at = Instant::now();
+    let all: BTreeSet<_> = (0..GUESTS).map(|number| format!("guest{number}")).collect();
+    until("they are told again", || ends(survivor).into_iter().collect::<BTreeSet<_>>() == all);
+    // The lease, and what seeing that it is over takes: far from what every end is looked at after.
+    assert!(at.elapsed() < Duration::from_secs(12), "{:?}", at.elapsed());
+    assert_eq!(ends(survivor).len(), GUESTS, "each once: {:?}", ends(survivor));
+}
+
+#[test]
+fn ends_are_told_once_though_the_store_is_away_while_their_node_drains() {
+    const GUESTS: usize = 20;
+    let backend = Backend::start(|event, _| match event["event"].as_str() {
+        Some("connect") => admit(event),
+        _ => Answer::Json(json!({})),
+    });
+    let redis = Redis::start();
+    let url = backend.url();
+    let flags =
+        ["--store-lease", "4s", "--store-timeout", "500ms", "--drain-timeout", "60s", "--service", "/ws=stomp"];
+    let flags = [&flags[..], &["--connect-hook", &url, "--disconnect-hook", &url]].concat();
+    let [drained, other] = [0, 1].map(|_| Program::start(&redis.url(), &flags));
+    drained.wait_ready();
+    other.wait_ready();
+    let mut clients = guests(&drained, GUESTS);
+    redis.stop();
+    drained.signal("TERM");
+    assert!(clients.iter_mut().all(|client| client.closed() == 4505));
+    drained.wait_log("could not write down the end of an anchored session");
+    assert_eq!(ends(&backend), Vec::<String>::new(), "nobody knows yet whose they are");
+    redis.cont();
+    let (status, log) = drained.ended();
+    assert!(status.success() && !log.contains("not all connections ended"), "{log}");
+    until("nothing is left of them", || redis.keys("sockhop:{s").is_empty());
+    other.wait_ready();
+    drop(Client::connected(&other, "last"));
+    until("the last is told", || ends(&backend).iter().any(|name| name == "last"));
+    let mut told = ends(&backend);
+    assert_eq!(told.pop().as_deref(), Some("last"));
+    told.sort();
+    let mut all: Vec<_> = (0..GUESTS).map(|number| format!("guest{number}")).collect();
+    all.sort();
+    assert_eq!(told, all);
+    let codes = backend.calls().into_iter().filter(|call| call.event["event"] == "disconnect");
+    assert_eq!(codes.filter(|call| call.event["code"] == 4505).count(), GUESTS);
 }
 
 #[test]

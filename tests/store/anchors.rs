@@ -23,7 +23,7 @@ async fn try_anchor(node: &Node, session: SessionRef) -> Result<Hold, Gone> {
     node.store.anchor(anchor).await.map(|()| hold)
 }
 
-async fn anchored(node: &Node, id: &str) -> Hold {
+pub(crate) async fn anchored(node: &Node, id: &str) -> Hold {
     try_anchor(node, session(id)).await.unwrap()
 }
 

@@ -172,7 +172,7 @@ impl Keys {
         deadlines
     }
 
-    /// The sessions of a bucket that live in a node's memory.
+    /// The sessions of a bucket that live in a node's memory, and the ends that it was given.
     pub(super) fn anchors(&self, bucket: u16, node: NodeId) -> String {
         let mut anchors = self.deadlines(bucket);
         anchors.truncate(anchors.len() - "deadlines".len());

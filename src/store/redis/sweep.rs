@@ -73,8 +73,8 @@ impl Inner {
         }
     }
 
-    /// Looks at what nodes that are gone have left in memory: no deadline tells of it. In all buckets, since whoever looks
-    /// after one now may have come too late to miss the node that is gone.
+    /// Looks at what nodes that are gone have left in memory, and at the ends that they had yet to run: no deadline tells of
+    /// it soon. In all buckets, since whoever looks after one now may have come too late to miss the node that is gone.
     async fn sweep_anchors(self: &Arc<Self>, member: &Member) {
         let departed = self.observed().departed(self.lease);
         if departed.is_empty() {

@@ -6,6 +6,7 @@ if key == KEYS[1] then
   save(r, key)
 else
   redis.call('UNLINK', key)
+  redis.call('SREM', anchors(r[CLOSER]), ARGV[2] .. r[LIFE])
   redis.call('ZREM', deadlines(), ARGV[2] .. r[LIFE])
 end
 return 'done'

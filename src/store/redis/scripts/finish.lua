@@ -51,6 +51,7 @@ if given_up then r[TURN] = '' end
 local answer = { 'done', r[HOLDER], r[ATTACHMENT], from, waiting }
 if r[ON_CLOSE] == RUNNING_CALL then
   r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, turn
+  if key ~= KEYS[1] then note_given(r, string.sub(KEYS[1], -32) .. r[LIFE]) end
   answer[6] = ended(r)
 end
 save(r, key)

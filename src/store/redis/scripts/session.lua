@@ -45,7 +45,8 @@ local function hex(bytes)
   return (string.gsub(bytes, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
 end
 
--- The anchors in this bucket of the sessions in a node's memory: they are looked for when it dies.
+-- The anchors in this bucket of the sessions in a node's memory, and the ends that it was given and has yet to run: they
+-- are looked for when it dies.
 local function anchors(node)
   return string.sub(KEYS[1], 1, -33) .. 'anchors:' .. hex(node)
 end
@@ -208,12 +209,19 @@ local function ended(r)
   return { r[LIFE], r[CODE], r[TEXT], r[INFO] ~= '' and cmsgpack.unpack(r[INFO]) or redis.call('HGETALL', KEYS[1] .. ':origin') }
 end
 
+-- Has the end of a session, kept aside under a name of its own, found when the node dies that was given it.
+local function note_given(r, name)
+  redis.call('SADD', anchors(r[CLOSER]), name)
+  redis.call('PEXPIRE', anchors(r[CLOSER]), 2 * TTL)
+end
+
 -- Frees the key of a session that is over. While somebody owes its on_close, that is kept aside.
 local function remove(r, member)
   if r[ON_CLOSE] == RUNNING_CALL or r[ON_CLOSE] == GIVEN then
     r[INFO] = cmsgpack.pack(redis.call('HGETALL', KEYS[1] .. ':origin'))
     keep(r, KEYS[1] .. ':' .. r[LIFE])
     remind(now() + CHECK, member .. r[LIFE])
+    if r[ON_CLOSE] == GIVEN then note_given(r, member .. r[LIFE]) end
   end
   redis.call('UNLINK', KEYS[1], KEYS[1] .. ':own', KEYS[1] .. ':subscriptions', KEYS[1] .. ':origin')
   redis.call('ZREM', deadlines(), member)

@@ -61,10 +61,12 @@ if r[RUNNER] ~= '' and not is_alive(r[RUNNER]) then
   if r[ON_CLOSE] == RUNNING_CALL then r[ON_CLOSE], r[CLOSER], r[END_TOKEN] = GIVEN, node, token end
 end
 if r[ON_CLOSE] == GIVEN and r[CLOSER] ~= node and not is_alive(r[CLOSER]) then
+  redis.call('SREM', anchors(r[CLOSER]), member)
   r[CLOSER], r[END_TOKEN] = node, token
 end
 if r[ON_CLOSE] == GIVEN and r[END_TOKEN] == token then
   local answer = { 'ended', ended(r) }
+  if ending then note_given(r, member) end
   again(at + CHECK)
   return answer
 end
