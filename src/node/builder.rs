@@ -97,7 +97,7 @@ impl NodeBuilder {
     }
 
     /// How long channels, and queues, remember the ids of messages that are [published once](Node::publish_once). See
-    /// [`IdMemory::default`].
+    /// [`IdMemory::default`]. Nodes that share a store should have the same.
     #[must_use]
     pub fn id_memory(mut self, memory: IdMemory) -> Self {
         self.id_memory = memory;

@@ -1,6 +1,7 @@
 //! The store on Redis against real servers: what it does when they misbehave, and what it costs them.
 
 mod anchors;
+mod api;
 #[path = "../support/backend.rs"]
 mod backend;
 mod costs;

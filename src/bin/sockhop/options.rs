@@ -112,6 +112,18 @@ pub(crate) struct Options {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) channels: Vec<ChannelOptions>,
 
+    /// Ids of messages that each channel remembers at least, so that a message which is sent again under its id is there
+    /// once; the same on all nodes [default: 50000]
+    #[arg(long, env = "SOCKHOP_ID_MEMORY", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id_memory: Option<usize>,
+
+    /// How long a channel remembers an id at least, unless more than --id-memory came since; at most twice as long
+    /// [default: 1h]
+    #[arg(long, env = "SOCKHOP_ID_MEMORY_TIME", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id_memory_time: Option<Time>,
+
     /// What every service starts from; a `[[services]]` table of the file may say otherwise.
     #[command(flatten)]
     #[serde(flatten)]

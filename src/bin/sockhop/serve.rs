@@ -32,7 +32,8 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         .max_sessions(settings.max_sessions)
         .max_topics(settings.max_topics)
         .queues(settings.queues)
-        .retention(settings.retention);
+        .retention(settings.retention)
+        .id_memory(settings.id_memory);
     for (pattern, retention) in std::mem::take(&mut settings.channels) {
         node = node.retention_of(pattern, retention);
     }

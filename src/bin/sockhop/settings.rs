@@ -11,7 +11,7 @@ use config::{Config, File, FileFormat, Value};
 use serde::Deserialize;
 use sockhop::server::{Drain, Limits};
 use sockhop::stomp::Queues;
-use sockhop::store::{ListName, RedisLists, RedisStore, RedisStoreBuilder, Retention};
+use sockhop::store::{IdMemory, ListName, RedisLists, RedisStore, RedisStoreBuilder, Retention};
 use sockhop::{ChannelPattern, Origins, ServiceBuilder};
 
 use crate::api::{ApiPlace, ApiSettings};
@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     /// What channels keep that none of `channels` names.
     pub(crate) retention: Retention,
     pub(crate) channels: Vec<(ChannelPattern, Retention)>,
+    pub(crate) id_memory: IdMemory,
     pub(crate) drain: Drain,
     pub(crate) api: Option<ApiSettings>,
     /// Where sessions live, if not in memory.
@@ -117,6 +118,7 @@ impl Settings {
         let settings = Self {
             retention,
             channels,
+            id_memory: id_memory(options.id_memory, options.id_memory_time)?,
             listen: options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
             services,
             tuning: options.service,
@@ -183,6 +185,14 @@ impl Settings {
             _ => Ok(()),
         }
     }
+}
+
+fn id_memory(ids: Option<usize>, time_given: Option<Time>) -> anyhow::Result<IdMemory> {
+    let default = IdMemory::default();
+    Ok(IdMemory {
+        ids: at_least("id-memory", ids.unwrap_or(default.ids), 1)?,
+        time: time("id-memory-time", time_given, default.time)?,
+    })
 }
 
 fn publish_list(name: Option<&str>) -> anyhow::Result<Option<ListName>> {
@@ -475,6 +485,13 @@ mod tests {
     }
 
     #[test]
+    fn how_long_ids_are_remembered_is_said_by_number_and_time() {
+        assert_eq!(load(&[], None).unwrap().id_memory, IdMemory::default());
+        let settings = load(&["--id-memory", "7"], Some("id-memory = 5\nid-memory-time = \"90s\"")).unwrap();
+        assert_eq!(settings.id_memory, IdMemory { ids: 7, time: Duration::from_secs(90) });
+    }
+
+    #[test]
     fn a_service_of_the_file_starts_from_the_common_options() {
         let file =
             "cookie-needed = true\n[[services]]\nprefix = \"/chat\"\nhandler = \"broadcast\"\nwebsocket = false\n";
@@ -527,6 +544,11 @@ mod tests {
             ("demo = true\n[[services]]\nprefix = \"/chat\"\nhandler = \"echo\"", &["demo", "/chat", "prefix"]),
             ("retention-messages = 0", &["retention-messages = 0", "at least 1"]),
             ("retention-time = \"soon\"", &["retention-time", "soon", "500ms"]),
+            ("id-memory = 0", &["id-memory = 0", "at least 1"]),
+            ("id-memory = \"many\"", &["id-memory", "many"]),
+            ("id-memory-time = \"0s\"", &["id-memory-time = 0s", "at least 1ms"]),
+            ("id-memory-time = \"9000years\"", &["id-memory-time", "at most 365days"]),
+            ("id-memori = 5", &["id-memori", "did you mean `id-memory`?"]),
             ("[[channels]]\nretention-messages = 5", &["pattern", "news/*"]),
             ("[[channels]]\npattern = \"\"", &["channels", "1 to 512 bytes"]),
             (
