@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::hooks::Client;
 use crate::program::Program;
-use crate::server::{Process, Redis, free_port, until};
+use crate::server::{Cluster, Process, Redis, free_port, until};
 
 const TEXT: &str = include_str!("../../docs/backend.md");
 const SECRET: &str = "a secret of at least thirty-two bytes\n";
 
 /// The block of a language that holds this.
-fn block(language: &str, holding: &str) -> &'static str {
+pub(crate) fn block(language: &str, holding: &str) -> &'static str {
     let fence = format!("```{language}\n");
     let blocks = TEXT.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next());
     let found: Vec<_> = blocks.filter(|block| block.contains(holding)).collect();
@@ -70,14 +70,14 @@ fn the_hook_in_node_works() {
     hook_works("node", "hook.mjs", block("js", "createServer"));
 }
 
-#[test]
-fn the_worker_in_python_works_and_goes_on_with_what_it_had_begun() {
+/// The worker as documented does what it had begun first, and then the rest, in order.
+fn worker_works(store: &str, server: &Redis, owner: &Redis) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("worker.py");
     std::fs::write(&file, block("python", "BLMOVE")).expect("written");
-    let redis = Redis::start();
-    let flags = ["--service", "/ws=stomp", "--app-hooks", "/app/orders/** redis:sockhop:orders"];
-    let node = Program::start(&redis.url(), &flags);
+    let (list, own) = ("sockhop:{orders}", "sockhop:{orders}:worker:w1");
+    let node =
+        Program::start(store, &["--service", "/ws=stomp", "--app-hooks", "/app/orders/** redis:sockhop:{orders}"]);
     node.wait_ready();
     let mut client = Client::connected(&node, "ann");
     for text in ["one", "two"] {
@@ -85,14 +85,28 @@ fn the_worker_in_python_works_and_goes_on_with_what_it_had_begun() {
         assert!(client.hear().starts_with("RECEIPT"));
     }
     // As a worker leaves it that dies in the middle of its work.
-    redis.text(&["LMOVE", "sockhop:orders", "sockhop:orders:w1", "RIGHT", "LEFT"]);
-    let port = redis.port().to_string();
+    owner.text(&["LMOVE", list, own, "RIGHT", "LEFT"]);
+    let port = server.port().to_string();
     let mut worker = run("python3", &file, &[("WORKER", "w1"), ("REDIS_PORT", &port)]);
     let lines = BufReader::new(worker.stdout.take().expect("piped")).lines();
     let _worker = Process::guard(worker);
     let done: Vec<_> = lines.map_while(Result::ok).take(2).collect();
     assert!(done[0].ends_with("/app/orders/new one") && done[1].ends_with("/app/orders/new two"), "{done:?}");
-    until("all is done", || redis.number(&["EXISTS", "sockhop:orders", "sockhop:orders:w1"]) == 0);
+    until("all is done", || owner.number(&["EXISTS", list, own]) == 0);
+}
+
+#[test]
+fn the_worker_in_python_works_and_goes_on_with_what_it_had_begun() {
+    let redis = Redis::start();
+    worker_works(&redis.url(), &redis, &redis);
+}
+
+#[test]
+fn the_worker_in_python_works_in_a_cluster_whichever_server_it_asks() {
+    let cluster = Cluster::start(3, 0);
+    let owner = cluster.owner(cluster.slot("sockhop:{orders}"));
+    let other = cluster.servers.iter().find(|server| server.port() != owner.port()).expect("another");
+    worker_works(&cluster.url(), other, owner);
 }
 
 /// The line in Java, with a stand-in for Spring's template that has its signature, and says what it would push.

@@ -24,3 +24,4 @@ mod start;
 #[path = "../support/tls.rs"]
 mod tls;
 mod trial;
+mod workers;

@@ -162,7 +162,8 @@ pub(crate) async fn the_application_answers_a_subscription_once_and_nobody_else(
 pub(crate) async fn subscriptions_that_the_application_does_not_answer_are_refused(place: Place) {
     let world = World::new(place, service).await;
     for (destination, message, detail) in [
-        ("/app/hello", "unknown destination", "answers nothing"),
+        ("/app/hello", "unknown destination", "send to it, and subscribe to /user/queue/"),
+        ("/app/nothing", "unknown destination", "answers nothing"),
         ("/app/rooms/none/members", "refused", "no such room"),
         ("/app/*", "invalid header: destination", "wildcards stand for topics only"),
     ] {

@@ -64,10 +64,8 @@ impl Turn<'_> {
         id: &str,
         ack: AckMode,
     ) -> Result<(), Refusal> {
-        let (handler, variables) = self.state.app_answers.find(destination).ok_or_else(|| {
-            let detail = format!("The application answers nothing to subscriptions to {destination}.");
-            Refusal::new("unknown destination", detail)
-        })?;
+        let (handler, variables) =
+            self.state.app_answers.find(destination).ok_or_else(|| self.unanswered(destination))?;
         let number = self.conversation.count_call();
         let message = AppMessage::new(self.session, self.conversation.user(), variables, frame.clone(), number);
         let answer = handler.answer(message).await?;
@@ -75,6 +73,18 @@ impl Turn<'_> {
         let message_id = format!("{}{:016x}", entry::ANSWER, rand::random::<u64>());
         self.send(&entry::direct(&tag, destination, &message_id, &answer));
         Ok(())
+    }
+
+    /// Why nobody answers a subscription.
+    fn unanswered(&self, destination: &str) -> Refusal {
+        let detail = match self.state.apps.find(destination) {
+            Some(_) => format!(
+                "The application takes what is sent to {destination}, and answers no subscriptions there: send to it, and \
+                 subscribe to /user/queue/... for what it answers."
+            ),
+            None => format!("The application answers nothing to subscriptions to {destination}."),
+        };
+        Refusal::new("unknown destination", detail)
     }
 
     /// Subscribes to all topics that a pattern stands for: to those that there are, and to the news of others, each of
