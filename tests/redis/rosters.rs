@@ -11,7 +11,7 @@ use sockhop::store::{Entered, Left, Retention, Roster, SessionRef, Stay, Store, 
 use sockhop::{ChannelName, Service, SessionKey};
 
 use crate::server::Redis;
-use crate::trial::Member;
+use crate::trial::{Member, eventually};
 
 fn stay(number: u64) -> Stay {
     Stay { session: SessionRef { key: SessionKey::of("/s", &number.to_string()), life: number }, number }
@@ -126,6 +126,44 @@ async fn a_roster_that_redis_has_lost_fills_up_again() {
     tokio::time::timeout(Duration::from_secs(100), filled).await.expect("it is filled");
     let tended = redis.text(&["HGET", &origin, "asockhop.tended"]);
     assert_ne!(tended, "0", "and is not seen to again for a while");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roster_that_is_only_watched_costs_the_head_of_its_channel_and_goes_when_nobody_watches() {
+    let redis = Redis::start();
+    let member = Member::with(&redis.url(), |store| store);
+    member.ready().await;
+    let service = Stomp::new()
+        .presence(["/topic/**".parse().unwrap()])
+        .service("/ws")
+        .disconnect_delay(Duration::from_secs(3))
+        .build(&member.node);
+    let frames = |frames: &str| serde_json::to_string(&[frames]).unwrap();
+    assert_eq!(ask(&service, "xhr", "").await, "o\n");
+    let subscribe = "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:0\ndestination:/presence/topic/a\n\n\0";
+    ask(&service, "xhr_send", &frames(subscribe)).await;
+    let mut told = String::new();
+    while !told.contains("\\\"count\\\":0") {
+        told += &ask(&service, "xhr", "").await;
+    }
+    let broker = Broker::new(&member.node);
+    for _ in 0..10 {
+        assert_eq!(broker.here("/topic/a", None, 10).await.unwrap().count, 0);
+    }
+    let head = "sockhop:{c:/presence/topic/a}:head";
+    let keys = || redis.keys("sockhop:{c:");
+    assert_eq!(keys(), [head], "neither members nor stays nor a log");
+    assert!((1..=2 * 3_600_000).contains(&redis.number(&["PTTL", head])));
+    assert!(redis.number(&["MEMORY", "USAGE", head]) < 300);
+    let heard = || redis.texts(&["PUBSUB", "SHARDCHANNELS"]).iter().any(|name| name.contains("/presence/topic/a"));
+    assert!(heard());
+
+    ask(&service, "xhr_send", &frames("DISCONNECT\n\n\0")).await;
+    eventually("nobody listens", || !heard()).await;
+    eventually("the session is gone", || redis.keys("sockhop:{s").is_empty()).await;
+    // Its time comes.
+    assert_eq!(redis.number(&["PEXPIRE", head, "500"]), 1);
+    eventually("nothing is left", || keys().is_empty()).await;
 }
 
 /// Fills a roster with so many users, behind those that are there.
