@@ -189,7 +189,7 @@ impl Control {
     /// Drives a connection to its end; `end` is how it is told to.
     pub(super) async fn run<C: Future>(&self, mut connection: Pin<Box<C>>, end: fn(Pin<&mut C>)) -> C::Output {
         let mut told = false;
-        std::future::poll_fn(|cx| {
+        let output = std::future::poll_fn(|cx| {
             self.waker.register(cx.waker());
             if !told && self.ending.load(Ordering::Acquire) {
                 told = true;
@@ -197,7 +197,10 @@ impl Control {
             }
             connection.as_mut().poll(cx)
         })
-        .await
+        .await;
+        // An upgraded connection goes on elsewhere, and its control with it: the waker would keep this task's memory.
+        drop(self.waker.take());
+        output
     }
 }
 

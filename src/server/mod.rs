@@ -231,8 +231,7 @@ impl Server {
             match self.listener.accept().await {
                 Ok((stream, remote)) => match connections.admit(remote.ip()) {
                     Admission::Admitted(connection) => {
-                        let serving = serve(http.clone(), Arc::clone(app), connection, stream, remote);
-                        connections.spawn(serving);
+                        connections.spawn(serve(http, app, connection, stream, remote));
                     }
                     Admission::Refused(refusal) => {
                         connections.refuse(stream, refusal, remote);
@@ -266,7 +265,8 @@ async fn respond(
     let service = app.services.iter().find(|service| service.serves(path));
     let mut response = match (service, api, &app.rest) {
         (Some(service), ..) => service.respond_to(remote, request).await?.map(Either::Left),
-        (None, Some(api), _) => api.respond(request).await.map(Either::Left),
+        // Boxed: it shall not make every other request larger.
+        (None, Some(api), _) => Box::pin(api.respond(request)).await.map(Either::Left),
         (None, None, Some(rest)) => {
             let mut rest = warp::service(rest.clone());
             let Ok(response) = tower_service::Service::call(&mut rest, request).await;
@@ -284,20 +284,23 @@ async fn respond(
     Ok(response)
 }
 
-async fn serve(
-    http: http1::Builder,
-    app: Arc<App>,
+/// A connection, from its first request to its end. What makes it is no part of it: each idle one would be larger.
+fn serve(
+    http: &http1::Builder,
+    app: &Arc<App>,
     connection: Connection,
     stream: TcpStream,
     remote: SocketAddr,
-) {
-    let control = connection.control();
+) -> impl Future<Output = ()> + Send + use<> {
+    let (control, app) = (connection.control(), Arc::clone(app));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         // Boxed: hyper keeps room for the whole future as long as the connection lives.
         Box::pin(respond(Arc::clone(&app), remote, request))
     });
     let serving = Box::pin(http.serve_connection(connection.over(stream), service).with_upgrades());
-    if let Err(error) = control.run(serving, |serving| serving.graceful_shutdown()).await {
-        tracing::debug!(%remote, %error, "connection ended");
+    async move {
+        if let Err(error) = control.run(serving, |serving| serving.graceful_shutdown()).await {
+            tracing::debug!(%remote, %error, "connection ended");
+        }
     }
 }
