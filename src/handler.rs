@@ -1,11 +1,11 @@
 //! The application's code.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use sockhop_transports::{CloseReason, Texts};
 
 use crate::Session;
@@ -89,8 +89,13 @@ impl<H: Handler> AnyHandler for H {
 }
 
 /// One call, whose panic ends the session and not the server. `call` makes the call: making it may panic, too.
-pub(crate) async fn guard(session: &Session, call: impl Future<Output = ()>) {
-    if AssertUnwindSafe(call).catch_unwind().await.is_err() {
-        session.end_after_panic().await;
-    }
+pub(crate) fn guard<'a>(
+    session: &'a Session,
+    call: impl Future<Output = ()> + Send + 'a,
+) -> impl Future<Output = ()> + Send + 'a {
+    // Not by `async`, which would keep room for the call twice.
+    AssertUnwindSafe(call).catch_unwind().then(|ended| match ended {
+        Ok(()) => Either::Left(ready(())),
+        Err(_) => Either::Right(Box::pin(session.end_after_panic())),
+    })
 }

@@ -9,10 +9,10 @@ pub(crate) fn quote_into(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut copied = 0;
-    let mut at = 0;
+    let mut at = plain_blocks(bytes);
     while at < bytes.len() {
         let byte = bytes[at];
-        if !NEEDS_CARE[byte as usize] {
+        if !needs_care(byte) {
             at += 1;
             continue;
         }
@@ -24,6 +24,7 @@ pub(crate) fn quote_into(out: &mut Vec<u8>, text: &str) {
             copied = at + width;
         }
         at += width;
+        at += plain_blocks(&bytes[at..]);
     }
     out.extend_from_slice(&bytes[copied..]);
     out.push(b'"');
@@ -41,25 +42,20 @@ pub fn quote(text: &str) -> String {
     String::from_utf8(out).expect("whole characters of a string, or ASCII, were appended")
 }
 
-/// Lead bytes of the characters that may have to be escaped; all others are copied without a look.
-const NEEDS_CARE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table[0xe2] = true; // U+2000 to U+2FFF
-    table[0xef] = true; // U+F000 to U+FFFF
-    let mut lead = 0xf0; // beyond the basic plane
-    while lead < 0xf8 {
-        table[lead] = true;
-        lead += 1;
-    }
-    table
-};
+/// How many bytes at the beginning are copied without a look, in whole blocks.
+fn plain_blocks(bytes: &[u8]) -> usize {
+    // No look ends a block early, so that the compiler takes many bytes at a time.
+    let is_plain = |block: &&[u8]| !block.iter().fold(false, |care, byte| care | needs_care(*byte));
+    BLOCK * bytes.chunks_exact(BLOCK).take_while(is_plain).count()
+}
+
+const BLOCK: usize = 32;
+
+/// Whether a character that begins so may have to be escaped; all others are copied without a look.
+fn needs_care(byte: u8) -> bool {
+    // U+2000 to U+2FFF, U+F000 to U+FFFF, beyond the basic plane.
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0xe2) | (byte >= 0xef)
+}
 
 fn must_escape(char: char) -> bool {
     matches!(char,
