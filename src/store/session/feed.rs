@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::ChannelName;
-use crate::store::{Position, StoreError};
+use crate::store::{Gone, Position, StoreError};
 
 /// A channel as one subscription of a session sees it. A session may have several to one channel, with different tags.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,4 +92,13 @@ pub enum SubscribeError {
     /// The store cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Gone> for SubscribeError {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Over | Gone::Fenced => Self::Over,
+            Gone::Store(error) => Self::Store(error),
+        }
+    }
 }
