@@ -260,6 +260,9 @@ impl Mailbox {
         // From the front: a busy channel comes again behind the others.
         while !state.fresh.is_empty() {
             let slot = state.fresh.remove(0);
+            if state.fresh.is_empty() && state.fresh.spilled() {
+                state.fresh = SmallVec::new();
+            }
             if let Some(Slot::Taken(follow)) = state.follows.get(slot as usize) {
                 return Some((slot, follow.clone()));
             }

@@ -6,7 +6,7 @@
 mod channel;
 mod mailbox;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,15 @@ use crate::store::{Entry, Epoch, Feed, Position, Store, StoreError};
 #[derive(Default)]
 pub(crate) struct Hub {
     channels: Mutex<HashMap<ChannelName, Arc<Channel>>>,
+    tags: Mutex<Tags>,
 }
+
+/// Tags, each kept once however many follows have it: most clients name their subscriptions alike.
+#[derive(Default)]
+struct Tags(HashSet<Arc<str>>);
+
+/// Tags that are looked for among those of other follows.
+const MOST_TAGS: usize = 1024;
 
 /// How long a channel that nobody here follows is kept: polls come back.
 const LINGER: Duration = Duration::from_secs(30);
@@ -73,10 +81,14 @@ impl Hub {
             .await?;
         std::mem::forget(reserved);
         let cursor = from.or_else(|| channel.head()).unwrap_or(Position { epoch: Epoch(0), seq: 0 });
-        let tag = feed.tag.clone();
+        let tag = feed.tag.as_ref().map(|tag| self.share(tag));
         let follow = Follow { channel, tag, follower: id, generation: follower.generation, cursor };
         follower.mailbox.insert(slot, follow);
         Ok(cursor)
+    }
+
+    fn share(&self, tag: &Arc<str>) -> Arc<str> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner).share(tag)
     }
 
     /// Ends all follows of a receiver.
@@ -105,6 +117,24 @@ impl Hub {
             keep
         });
         idle
+    }
+}
+
+impl Tags {
+    /// The tag as another follow has it, if one does.
+    fn share(&mut self, tag: &Arc<str>) -> Arc<str> {
+        if let Some(known) = self.0.get(tag) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= MOST_TAGS {
+            // One that two follows have is the table's beside.
+            self.0.retain(|tag| Arc::strong_count(tag) > 2);
+            if self.0.len() > MOST_TAGS / 2 {
+                self.0.clear();
+            }
+        }
+        self.0.insert(Arc::clone(tag));
+        Arc::clone(tag)
     }
 }
 
@@ -145,4 +175,32 @@ pub(crate) struct NewFollower<'a> {
     pub(crate) generation: u64,
     /// Bytes that the channel may be ahead of it.
     pub(crate) limit: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(tags: &mut Tags, text: &str) -> Arc<str> {
+        tags.share(&Arc::from(text))
+    }
+
+    #[test]
+    fn follows_with_equal_tags_share_one() {
+        let mut tags = Tags::default();
+        let first = shared(&mut tags, "2a sub-0");
+        assert!(Arc::ptr_eq(&first, &shared(&mut tags, "2a sub-0")));
+        assert_eq!(&*shared(&mut tags, "2a sub-1"), "2a sub-1");
+    }
+
+    #[test]
+    fn tags_that_one_follow_has_make_room_for_others() {
+        let mut tags = Tags::default();
+        let common = [(); 2].map(|()| shared(&mut tags, "common"));
+        let rare: Vec<_> = (0..10 * MOST_TAGS).map(|number| shared(&mut tags, &number.to_string())).collect();
+        assert!(tags.0.len() <= MOST_TAGS, "{}", tags.0.len());
+        assert!(Arc::ptr_eq(&common[0], &shared(&mut tags, "common")));
+        let pairs: Vec<_> = rare.iter().flat_map(|tag| [(); 2].map(|()| shared(&mut tags, tag))).collect();
+        assert!(tags.0.len() <= MOST_TAGS && pairs.len() == 2 * rare.len(), "{}", tags.0.len());
+    }
 }

@@ -66,14 +66,15 @@ impl Turn<'_> {
     }
 
     async fn settle(&mut self, named: Named, command: Command) -> Result<(), Refusal> {
-        let Named { subscribed: Subscribed { id, ack, .. }, at, text } = named;
-        let which = match ack {
+        let Named { subscribed, at, text } = named;
+        let id = subscribed.id();
+        let which = match subscribed.ack {
             // It was handled when it was received.
             AckMode::Auto => return Ok(()),
             AckMode::Client => Which::UpTo,
             AckMode::ClientIndividual => Which::One,
         };
-        match self.conversation.consumer(&id) {
+        match self.conversation.consumer(id) {
             Some(consuming) => {
                 let settle =
                     if command == Command::Ack { Settle::Handled(at, which) } else { Settle::Returned(at, which) };
@@ -86,7 +87,7 @@ impl Turn<'_> {
             None => {
                 // A topic's message that is not acknowledged comes again when the session is resumed.
                 if command == Command::Ack {
-                    self.conversation.acknowledge(&id, at, which);
+                    self.conversation.acknowledge(id, at, which);
                 }
                 Ok(())
             }

@@ -130,7 +130,7 @@ impl Turn<'_> {
     /// Ends what a call has left whose node died before its end.
     async fn cancel_orphans(&mut self) -> Result<(), Refusal> {
         self.cancel_those(|subscriptions, consuming| {
-            !subscriptions.iter().any(|subscribed| consuming.is_of(&subscribed.id))
+            !subscriptions.iter().any(|subscribed| consuming.is_of(subscribed.id()))
         })
         .await
     }

@@ -101,9 +101,25 @@ pub(super) fn subscriptions_in(attributes: &BTreeMap<String, String>) -> usize {
 /// A client's subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subscribed {
-    pub(super) id: Box<str>,
-    pub(super) destination: Box<str>,
+    /// Its id, then its destination: clients have many, so each takes one piece of memory.
+    text: Box<str>,
+    id_length: u32,
     pub(super) ack: AckMode,
+}
+
+impl Subscribed {
+    /// A subscription; `id` is one that has been checked, or was written down.
+    pub(super) fn new(id: &str, destination: &str, ack: AckMode) -> Self {
+        Self { text: [id, destination].concat().into(), id_length: id.len() as u32, ack }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.text[..self.id_length as usize]
+    }
+
+    pub(super) fn destination(&self) -> &str {
+        &self.text[self.id_length as usize..]
+    }
 }
 
 /// Frames that wait for their COMMIT.
@@ -195,7 +211,7 @@ impl Conversation {
         } else if let Some(id) = name.strip_prefix(SUBSCRIPTION) {
             let (ack, destination) = value.split_once(' ')?;
             let ack = AckMode::parse(Some(ack))?;
-            self.subscriptions.push(Subscribed { id: id.into(), destination: destination.into(), ack });
+            self.subscriptions.push(Subscribed::new(id, destination, ack));
         } else if Consuming::is_one(name) {
             self.consumers.push(Consuming::read(name, &value)?);
         } else if name == NUMBERED {
@@ -285,12 +301,13 @@ impl Conversation {
     }
 
     pub(super) fn subscription(&self, id: &str) -> Option<&Subscribed> {
-        self.subscriptions.iter().find(|known| *known.id == *id)
+        self.subscriptions.iter().find(|known| known.id() == id)
     }
 
     pub(super) fn subscribe(&mut self, subscribed: Subscribed) {
-        let Subscribed { id, destination, ack } = &subscribed;
-        self.changes.note(format_args!("{SUBSCRIPTION}{id}"), || Some(format!("{} {destination}", ack.name())));
+        self.changes.note(format_args!("{SUBSCRIPTION}{}", subscribed.id()), || {
+            Some(format!("{} {}", subscribed.ack.name(), subscribed.destination()))
+        });
         if self.subscriptions.len() == self.subscriptions.capacity() {
             // Not doubled: most sessions have few.
             let more = (self.subscriptions.len() / 4).max(2);
@@ -300,13 +317,13 @@ impl Conversation {
     }
 
     pub(super) fn unsubscribe(&mut self, id: &str) -> Option<Subscribed> {
-        let at = self.subscriptions.iter().position(|known| *known.id == *id)?;
+        let at = self.subscriptions.iter().position(|known| known.id() == id)?;
         self.changes.note(format_args!("{SUBSCRIPTION}{id}"), || None);
         Some(self.subscriptions.swap_remove(at))
     }
 
     pub(super) fn unsubscribe_any(&mut self) -> Option<Subscribed> {
-        let id = self.subscriptions.last()?.id.clone();
+        let id = self.subscriptions.last()?.id().to_owned();
         self.unsubscribe(&id)
     }
 

@@ -47,8 +47,7 @@ impl Turn<'_> {
             Source::Queue(queue) if self.has_queues() => self.consume(frame, queue, id, ack).await?,
             source => self.follow(frame, source, destination, id, ack).await?,
         }
-        let subscribed = Subscribed { id: id.into(), destination: destination.into(), ack };
-        self.conversation.subscribe(subscribed);
+        self.conversation.subscribe(Subscribed::new(id, destination, ack));
         if joins {
             let roster = presence::roster_of(destination)?;
             stays::enter(self.session, self.conversation.user(), &roster).await?;
@@ -202,15 +201,15 @@ impl Turn<'_> {
         let id = self.subscription_id(frame)?;
         // Ending what has ended is no error: clients do it when they tidy up.
         let Some(subscribed) = self.conversation.unsubscribe(id) else { return Ok(()) };
-        self.conversation.forget_acked(&subscribed.id);
+        self.conversation.forget_acked(subscribed.id());
         self.end_subscription(&subscribed).await
     }
 
     pub(super) async fn end_subscription(&mut self, subscribed: &Subscribed) -> Result<(), Refusal> {
-        let Subscribed { id, destination, ack } = subscribed;
+        let (id, destination, ack) = (subscribed.id(), subscribed.destination(), subscribed.ack);
         match Source::parse(destination)? {
             Source::Topics(pattern) => {
-                let tag = self.tag(id, *ack);
+                let tag = self.tag(id, ack);
                 // This first: it leads to no more of the others then.
                 self.session.unsubscribe_from(&self.stem(&pattern, &tag)).await?;
                 Ok(self.session.unsubscribe_tag(&tag).await?)
@@ -218,9 +217,9 @@ impl Turn<'_> {
             Source::Queue(_) if self.has_queues() => self.cancel(id).await,
             source => {
                 let is_topic = matches!(source, Source::Topic(_));
-                self.session.unsubscribe_from(&self.feed(source, id, *ack)?).await?;
+                self.session.unsubscribe_from(&self.feed(source, id, ack)?).await?;
                 let others = self.conversation.subscriptions();
-                if is_topic && !others.iter().any(|other| other.destination == *destination) {
+                if is_topic && !others.iter().any(|other| other.destination() == destination) {
                     stays::leave(self.session, &presence::roster_of(destination)?).await?;
                 }
                 Ok(())
