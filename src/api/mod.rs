@@ -35,7 +35,7 @@ use bytes::Buf;
 use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::Value;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use warp::Filter;
 use warp::path::FullPath;
@@ -163,21 +163,18 @@ impl Api {
     {
         let (inner, headers) = (&*self.0, &head.headers);
         let body = async || request::body(headers, body, inner.body_limit, inner.body_timeout).await;
-        let json = |value: Value| ok(value.to_string());
         let query = head.uri.query().unwrap_or_default();
         let name = asked.names.first().map_or("", String::as_str);
         match asked.call {
             Call::Document => Ok(ok(inner.document.clone())),
-            Call::Publish => publish::one(&inner.broker, None, headers, &body().await?).await.map(json),
-            Call::PublishBatch => publish::batch(&inner.broker, headers, &body().await?).await.map(json),
-            Call::PublishToUser => {
-                publish::one(&inner.broker, Some(name), headers, &body().await?).await.map(json)
-            }
-            Call::History => history::page(&inner.broker, query).await.map(ok),
-            Call::Presence => presence::here(&inner.broker, query).await.map(json),
-            Call::Sessions => presence::sessions(&inner.broker, query).await.map(json),
-            Call::EndSession => presence::end_session(&inner.broker, name, query).await.map(json),
-            Call::EndUser => presence::end_user(&inner.broker, name, query).await.map(json),
+            Call::Publish => json(&publish::one(&inner.broker, None, headers, &body().await?).await?),
+            Call::PublishBatch => json(&publish::batch(&inner.broker, headers, &body().await?).await?),
+            Call::PublishToUser => json(&publish::one(&inner.broker, Some(name), headers, &body().await?).await?),
+            Call::History => json(&history::page(&inner.broker, query).await?),
+            Call::Presence => json(&presence::here(&inner.broker, query).await?),
+            Call::Sessions => json(&presence::sessions(&inner.broker, query).await?),
+            Call::EndSession => json(&presence::end_session(&inner.broker, name, query).await?),
+            Call::EndUser => json(&presence::end_user(&inner.broker, name, query).await?),
         }
     }
 
@@ -202,6 +199,14 @@ impl Api {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !key.trim().is_empty()).then(|| key.trim())
+}
+
+fn json(answer: &impl Serialize) -> Result<Response<Body>, Problem> {
+    serde_json::to_vec(answer).map(ok).map_err(|error| {
+        tracing::error!(%error, "an answer of the API could not be written");
+        let (title, detail) = ("Something is wrong here", "See the server's log.");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, detail)
+    })
 }
 
 fn ok(body: impl Into<Body>) -> Response<Body> {

@@ -7,8 +7,8 @@ use std::fmt;
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::problem::Problem;
 use super::request::{self, Object};
@@ -42,6 +42,27 @@ struct Message<'a> {
 struct Batch<'a> {
     #[serde(borrow)]
     messages: Vec<Object<Message<'a>>>,
+}
+
+/// What the caller is told of a message that was sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sent {
+    message_id: String,
+    repeated: bool,
+}
+
+/// What the caller is told of each message of a batch.
+#[derive(Serialize)]
+pub(super) struct Outcomes {
+    results: Vec<Option<Outcome>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Sent(Sent),
+    Failed { problem: Value },
 }
 
 /// Headers in the order in which they came.
@@ -78,7 +99,7 @@ pub(super) async fn one(
     user: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Value, Problem> {
+) -> Result<Sent, Problem> {
     let message: Message<'_> = request::json(body)?;
     let id = id_of(&message, idempotency_key(headers)?)?;
     check(&message, "")?;
@@ -88,13 +109,13 @@ pub(super) async fn one(
     };
     let message = stomp(message);
     match id {
-        None => outcome(Once::Published(broker.send(&destination, message).await?.last)),
-        Some(id) => outcome(broker.send_once(&destination, id.as_str(), message).await?),
+        None => sent(Once::Published(broker.send(&destination, message).await?.last)),
+        Some(id) => sent(broker.send_once(&destination, id.as_str(), message).await?),
     }
 }
 
 /// Sends many messages, in order, and says what became of each.
-pub(super) async fn batch(broker: &Broker, headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
+pub(super) async fn batch(broker: &Broker, headers: &HeaderMap, body: &[u8]) -> Result<Outcomes, Problem> {
     let Batch { messages } = request::json(body)?;
     if messages.is_empty() || messages.len() > MOST_MESSAGES {
         return Err(Problem::field("messages", format!("A batch has 1 to {MOST_MESSAGES} messages.")));
@@ -112,11 +133,13 @@ pub(super) async fn batch(broker: &Broker, headers: &HeaderMap, body: &[u8]) -> 
         groups.entry(destination).or_default().push(Item { index, id, message: stomp(message) });
     }
     let groups = join_all(groups.into_iter().map(|(destination, items)| send_group(broker, destination, items)));
-    let mut results = vec![Value::Null; count];
+    let mut results = Vec::new();
+    results.resize_with(count, || None);
     for (index, outcome) in groups.await.into_iter().flatten() {
-        results[index] = outcome.unwrap_or_else(|problem| json!({ "problem": problem.json() }));
+        let failed = |problem: Problem| Outcome::Failed { problem: problem.json() };
+        results[index] = Some(outcome.map_or_else(failed, Outcome::Sent));
     }
-    Ok(json!({ "results": results }))
+    Ok(Outcomes { results })
 }
 
 /// A message of a batch, and its place there.
@@ -131,7 +154,7 @@ async fn send_group(
     broker: &Broker,
     destination: String,
     items: Vec<Item>,
-) -> Vec<(usize, Result<Value, Problem>)> {
+) -> Vec<(usize, Result<Sent, Problem>)> {
     let mut sent = Vec::with_capacity(items.len());
     let mut items = items.into_iter().peekable();
     while let Some(first) = items.peek() {
@@ -152,7 +175,7 @@ async fn send_group(
             })
         };
         match outcomes {
-            Ok(outcomes) => sent.extend(places.into_iter().zip(outcomes.into_iter().map(outcome))),
+            Ok(outcomes) => sent.extend(places.into_iter().zip(outcomes.into_iter().map(self::sent))),
             Err(error) => {
                 let problem = Problem::from(error);
                 sent.extend(places.into_iter().map(|place| (place, Err(problem.clone()))));
@@ -168,7 +191,7 @@ fn stomp(message: Message<'_>) -> StompMessage {
 }
 
 /// What the caller is told of a message.
-fn outcome(once: Once) -> Result<Value, Problem> {
+fn sent(once: Once) -> Result<Sent, Problem> {
     let (at, repeated) = match once {
         Once::Published(at) => (at, false),
         Once::Repeated(at) => (at, true),
@@ -179,7 +202,7 @@ fn outcome(once: Once) -> Result<Value, Problem> {
             return Err(problem.with("messageId", at.to_string()));
         }
     };
-    Ok(json!({ "messageId": at.to_string(), "repeated": repeated }))
+    Ok(Sent { message_id: at.to_string(), repeated })
 }
 
 /// Checks what a type cannot say. `place` is where the message stands in the request.

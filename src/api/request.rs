@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use sockhop_transports::{BodyError, read_body};
 
 use super::problem::Problem;
 use crate::id::is_hex;
@@ -27,29 +27,16 @@ where
         let detail = "Send JSON, and say so: Content-Type: application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", "The body is no JSON", detail));
     }
-    let too_large = || {
-        let detail = format!("A body has {limit} bytes at most.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
-    };
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    let whole = async {
-        let mut body = std::pin::pin!(body);
-        let mut whole = BytesMut::with_capacity((body.size_hint().lower() as usize).min(limit));
-        while let Some(frame) = body.frame().await {
-            let broken = |_| Problem::field("", "The body broke off.");
-            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-            if whole.len() + data.remaining() > limit {
-                return Err(too_large());
-            }
-            bytes::BufMut::put(&mut whole, data);
+    read_body(body, limit, time).await.map_err(|error| match error {
+        BodyError::TooLarge => {
+            let detail = format!("A body has {limit} bytes at most.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
         }
-        Ok(whole.freeze())
-    };
-    tokio::time::timeout(time, whole).await.unwrap_or_else(|_| {
-        let detail = format!("A body has to arrive within {} s.", time.as_secs());
-        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body came too slowly", detail))
+        BodyError::TooSlow => {
+            let detail = format!("A body has to arrive within {} s.", time.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body came too slowly", detail)
+        }
+        BodyError::Broken => Problem::field("", "The body broke off."),
     })
 }
 

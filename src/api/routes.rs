@@ -67,17 +67,24 @@ pub(super) fn unknown() -> Problem {
 }
 
 fn names(pattern: &[&str], path: &str) -> Result<Option<Vec<String>>, Problem> {
-    let segments: Vec<_> = path.split('/').collect();
-    let fits = |(part, segment): (&&str, &&str)| *part == "{}" && !segment.is_empty() || part == segment;
-    if segments.len() != pattern.len() || !pattern.iter().zip(&segments).all(fits) {
+    if !fits(pattern, path) {
         return Ok(None);
     }
-    let named = pattern.iter().zip(&segments).filter(|(part, _)| **part == "{}");
-    let decode = |(_, segment): (&&str, &&str)| {
+    let named = pattern.iter().zip(path.split('/')).filter(|(part, _)| **part == "{}");
+    let decode = |(_, segment): (&&str, &str)| {
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
         decoded.map(Into::into).map_err(|_| Problem::field("user", "This is no UTF-8."))
     };
     named.map(decode).collect::<Result<_, _>>().map(Some)
+}
+
+fn fits(pattern: &[&str], path: &str) -> bool {
+    let mut segments = path.split('/');
+    let fits = |part: &&str| match segments.next() {
+        Some(segment) => *part == "{}" && !segment.is_empty() || *part == segment,
+        None => false,
+    };
+    pattern.iter().all(fits) && segments.next().is_none()
 }
 
 #[cfg(test)]

@@ -51,9 +51,7 @@ pub(super) fn encode_from(user: &str, headers: &Headers, body: &str) -> Message 
 }
 
 fn encode_behind(mark: Option<String>, headers: &Headers, body: &str) -> Message {
-    let mut frame = Frame::new(Command::Message).with_body(body);
-    pass_on(headers, &mut frame);
-    let text = frame.encode(Version::V1_2);
+    let text = sockhop_stomp::encode(Command::Message, passed_on(headers), body, Version::V1_2);
     let text = text.strip_prefix("MESSAGE\n").and_then(|text| text.strip_suffix('\0')).unwrap_or_default();
     match mark {
         None => Message::new(text),
@@ -61,10 +59,8 @@ fn encode_behind(mark: Option<String>, headers: &Headers, body: &str) -> Message
     }
 }
 
-fn pass_on(headers: &Headers, frame: &mut Frame) {
-    for (name, value) in headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name)) {
-        frame.headers.push(name, value);
-    }
+fn passed_on(headers: &Headers) -> impl Iterator<Item = (&str, &str)> + Clone {
+    headers.iter().filter(|(name, _)| !NOT_PASSED_ON.contains(name))
 }
 
 /// What an entry says.
@@ -208,7 +204,7 @@ fn read(text: &str, headers: &mut Headers) -> Option<String> {
 /// The MESSAGE that a subscription gets of one that stands in no channel.
 pub(super) fn direct(tag: &Tag<'_>, destination: &str, id: &str, message: &StompMessage) -> Frame {
     let mut frame = head_of(tag, destination, id);
-    pass_on(&message.headers, &mut frame);
+    passed_on(&message.headers).for_each(|(name, value)| frame.headers.push(name, value));
     frame.with_body(message.body.as_str())
 }
 

@@ -28,6 +28,7 @@ mod heartbeat;
 mod version;
 
 pub use decode::{DecodeError, Decoder, Incoming, Limits};
+pub use encode::encode;
 pub use frame::{Command, Frame, Headers};
 pub use heartbeat::{HeartBeat, InvalidHeartBeat};
 pub use version::{UnsupportedVersion, Version};

@@ -88,9 +88,12 @@ impl HttpBody for Body {
 
 /// Why a request's body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyError {
+pub enum BodyError {
+    /// It has more bytes than it may have.
     TooLarge,
+    /// It had not arrived in time.
     TooSlow,
+    /// It broke off.
     Broken,
 }
 
@@ -113,7 +116,10 @@ impl BodyError {
 }
 
 /// Reads a whole body of at most `limit` bytes that arrives within `timeout`.
-pub(crate) async fn read<B>(body: B, limit: usize, timeout: Duration) -> Result<Bytes, BodyError>
+///
+/// # Errors
+/// See [`BodyError`].
+pub async fn read<B>(body: B, limit: usize, timeout: Duration) -> Result<Bytes, BodyError>
 where
     B: HttpBody<Data: Buf>,
 {

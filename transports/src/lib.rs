@@ -32,7 +32,7 @@ mod socket;
 mod transport;
 mod upgrade;
 
-pub use body::{Body, Cut};
+pub use body::{Body, BodyError, Cut, read as read_body};
 pub use callback::{Callback, CallbackError};
 pub use close::{CloseReason, InvalidCloseReason};
 pub use frame::{Frame, Messages};

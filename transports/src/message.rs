@@ -45,7 +45,9 @@ impl Message {
     /// Quotes and escapes `text`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut frame = Vec::with_capacity(text.len() + HEAD.len() + TAIL.len() + 2);
+        // Most that is escaped takes one byte more: then the buffer is as large as it has to be.
+        let escapes = text.bytes().filter(|byte| matches!(byte, b'\n' | b'"' | b'\\')).count();
+        let mut frame = Vec::with_capacity(text.len() + escapes + HEAD.len() + TAIL.len() + 2);
         frame.extend_from_slice(HEAD);
         quote_into(&mut frame, text);
         frame.extend_from_slice(TAIL);
