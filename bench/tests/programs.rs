@@ -65,6 +65,8 @@ async fn every_kind_of_traffic_arrives_complete_and_in_order() {
         ("xhr-streaming", &["xhr-streaming", "--sessions", "3"]),
         ("xhr-polling", &["xhr-polling", "--sessions", "3"]),
         ("fan-out", &["fan-out", "--dialect", "plain", "--sessions", "20", "--in-flight", "8"]),
+        ("api-publish", &["api-publish", "--sessions", "3"]),
+        ("api-publish", &["api-publish", "--sessions", "3", "--in-flight", "5"]),
     ] {
         let record = Bare::start(mode).await.record(arguments).await;
         let Record::Traffic(run) = record else {
@@ -161,6 +163,18 @@ async fn publishing_is_set_beside_redis_alone() {
     let printed = String::from_utf8(output.stdout).expect("the table is text");
     assert!(printed.contains("| 64 publishers in one node, 8 channels |"), "{printed}");
     assert!(printed.contains("| one publisher |"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_hook_is_set_beside_a_bare_post() {
+    let run = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .args(["stomp", "--only", "hook", "--rounds", "1"])
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(LONGEST, run).await.expect("the comparison ends in time").expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).expect("the table is text");
+    assert!(printed.contains("| what a hook adds to a message from SEND to RECEIPT"), "{printed}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod api;
 mod fan_out;
 mod mailbox;
 mod upgrade;
@@ -40,6 +41,8 @@ enum Mode {
     XhrPolling,
     /// Each websocket gets the text messages of all.
     FanOut,
+    /// `POST …/publish` with a message or a batch of them is read and answered.
+    ApiPublish,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -68,5 +71,6 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         Mode::XhrStreaming => accept::run(listener, warp::service(xhr::streaming())).await,
         Mode::XhrPolling => accept::run(listener, warp::service(xhr::polling())).await,
         Mode::FanOut => accept::run(listener, warp::service(fan_out::filter())).await,
+        Mode::ApiPublish => accept::run(listener, warp::service(api::filter())).await,
     }
 }

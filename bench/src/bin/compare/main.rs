@@ -4,12 +4,12 @@
 //! It judges nothing by time: a slow machine gives other figures, never a failure.
 #![forbid(unsafe_code)]
 
+mod beside;
 mod figures;
 mod generator;
 mod machine;
 mod plan;
 mod plot;
-mod redis;
 mod report;
 mod scenario;
 mod server;
@@ -40,7 +40,9 @@ struct Options {
 #[derive(Subcommand)]
 enum Other {
     /// Compares what goes through Redis with one node and with Redis alone.
-    Redis(redis::Options),
+    Redis(beside::Options),
+    /// Compares STOMP with bare channels, and a hook with a bare POST.
+    Stomp(beside::Options),
 }
 
 #[derive(Args)]
@@ -75,7 +77,8 @@ async fn main() -> anyhow::Result<()> {
     limits::allow_open_files(12_000)?;
     let comparison = async {
         match &options.other {
-            Some(Other::Redis(options)) => redis::compare(options).await,
+            Some(Other::Redis(options)) => beside::compare(&beside::REDIS, options).await,
+            Some(Other::Stomp(options)) => beside::compare(&beside::STOMP, options).await,
             None => compare(&options.bare).await,
         }
     };

@@ -9,7 +9,7 @@ use crate::server::Contender;
 const PEER_ROUNDS: u32 = 3;
 
 /// Memory hardly varies: idle scenarios take no more rounds than this.
-const IDLE_ROUNDS: u32 = 3;
+pub(crate) const IDLE_ROUNDS: u32 = 3;
 
 /// Length of a comparison.
 #[derive(Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     pub(crate) warm_up: u64,
     /// Milliseconds of measured time.
     pub(crate) duration: u64,
-    idle_sessions: Option<u32>,
+    pub(crate) idle_sessions: Option<u32>,
 }
 
 /// Where the command line departs from the full plan.

@@ -4,22 +4,26 @@ use crate::figures::{Column, Row, Summary};
 use crate::plan::Plan;
 use crate::scenario::{Goal, Scenario};
 
-/// The file that reports stand in: this one first, then the one on Redis.
+/// The file that reports stand in: this one first, then those of what is measured beside something else.
 pub(crate) const FILE: &str = "RESULTS.md";
 
-/// What the second part begins with.
-const SECOND_PART: &str = "\n# Over Redis\n";
+/// What the parts behind the first begin with.
+const NEXT_PART: &str = "\n# ";
 
 /// The file with another first part.
 pub(crate) fn with_first_part(known: &str, part: &str) -> String {
-    let second = known.find(SECOND_PART).map_or("", |at| &known[at..]);
-    format!("{part}{second}")
+    let rest = known.find(NEXT_PART).map_or("", |at| &known[at..]);
+    format!("{part}{rest}")
 }
 
-/// The file with another second part.
-pub(crate) fn with_second_part(known: &str, part: &str) -> String {
-    let first = known.find(SECOND_PART).map_or(known, |at| &known[..at]);
-    format!("{first}{SECOND_PART}{part}")
+/// The file with another part of this title: in its place, or at the end.
+pub(crate) fn with_part(known: &str, title: &str, part: &str) -> String {
+    let head = format!("{NEXT_PART}{title}\n");
+    let at = known.find(&head).unwrap_or(known.len());
+    let (before, behind) = known.split_at(at);
+    let behind = behind.get(head.len()..).unwrap_or_default();
+    let rest = behind.find(NEXT_PART).map_or("", |at| &behind[at..]);
+    format!("{before}{head}{part}{rest}")
 }
 
 /// The whole report.
@@ -160,11 +164,13 @@ mod tests {
     use crate::server::Contender;
 
     #[test]
-    fn each_part_is_replaced_and_the_other_kept() {
-        let both = with_second_part("# Results\none\n", "\ntwo\n");
-        assert_eq!(both, "# Results\none\n\n# Over Redis\n\ntwo\n");
-        assert_eq!(with_first_part(&both, "new\n"), "new\n\n# Over Redis\n\ntwo\n");
-        assert_eq!(with_second_part(&both, "\n2\n"), "# Results\none\n\n# Over Redis\n\n2\n");
+    fn each_part_is_replaced_and_the_others_kept() {
+        let two = with_part("# Results\none\n", "Two", "\ntwo\n");
+        assert_eq!(two, "# Results\none\n\n# Two\n\ntwo\n");
+        let three = with_part(&two, "Three", "\nthree\n");
+        assert_eq!(three, "# Results\none\n\n# Two\n\ntwo\n\n# Three\n\nthree\n");
+        assert_eq!(with_first_part(&three, "new\n"), "new\n\n# Two\n\ntwo\n\n# Three\n\nthree\n");
+        assert_eq!(with_part(&three, "Two", "\n2\n"), "# Results\none\n\n# Two\n\n2\n\n# Three\n\nthree\n");
         assert_eq!(with_first_part("", "new\n"), "new\n");
     }
 

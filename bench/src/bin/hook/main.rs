@@ -5,7 +5,7 @@
 //! application on a kept connection.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
@@ -14,54 +14,64 @@ use sockhop::Node;
 use sockhop::server::{Drain, Limits, Server};
 use sockhop::stomp::{HttpHook, Stomp};
 use sockhop_bench::delays::Delays;
+use sockhop_bench::in_time;
+use sockhop_bench::record::Record;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use warp::Filter;
 
-/// What to measure.
+/// Prints how long messages to the application took, then those to a topic, then bare POSTs, each as one line.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Messages of each kind.
-    #[arg(long, default_value_t = 5000)]
-    messages: usize,
+    /// Milliseconds of measuring.
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=15_000))]
+    duration: u64,
 }
+
+/// Messages that are sent before those that count: the first of each kind opens connections.
+const WARM_UP: u32 = 100;
+/// No run takes longer than this.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 type Socket = WebSocketStream<TcpStream>;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { messages } = Arguments::parse();
+    let arguments = Arguments::parse();
+    for delays in in_time(DEADLINE, measured(&arguments)).await? {
+        println!("{}", Record::Delay(delays.record()?));
+    }
+    Ok(())
+}
+
+async fn measured(arguments: &Arguments) -> anyhow::Result<[Delays; 3]> {
     let application = application().await?;
     let mut socket = connected(node(application)?).await?;
     let mut bare = BufReader::new(TcpStream::connect(application).await?);
     bare.get_ref().set_nodelay(true)?;
-    let (mut hook, mut topic, mut post) = (Delays::default(), Delays::default(), Delays::default());
-    // The first of each opens connections.
-    for number in 0..messages + 100 {
-        let note = |delays: &mut Delays, since: Instant| {
-            if number >= 100 {
-                delays.add(since.elapsed().as_nanos() as u64);
-            }
-        };
-        let since = Instant::now();
-        receipted(&mut socket, "/app/x").await?;
-        note(&mut hook, since);
-        let since = Instant::now();
-        receipted(&mut socket, "/topic/x").await?;
-        note(&mut topic, since);
-        let since = Instant::now();
-        asked(&mut bare).await?;
-        note(&mut post, since);
+    for _ in 0..WARM_UP {
+        one_of_each(&mut socket, &mut bare).await?;
     }
-    let (hook, topic, post) = (hook.record()?, topic.record()?, post.record()?);
-    for (name, delay) in [("message to the application", hook), ("message to a topic", topic), ("bare POST", post)]
-    {
-        println!("{name}: half {:.0} us, 99 of 100 {:.0} us", delay.p50, delay.p99);
+    let mut delays: [Delays; 3] = Default::default();
+    let end = Instant::now() + Duration::from_millis(arguments.duration);
+    while Instant::now() < end {
+        let took = one_of_each(&mut socket, &mut bare).await?;
+        delays.iter_mut().zip(took).for_each(|(delays, took)| delays.add(took.as_nanos() as u64));
     }
-    println!("a hook adds {:.2} bare round trips", (hook.p50 - topic.p50) / post.p50);
-    Ok(())
+    Ok(delays)
+}
+
+/// A message to the application, one to a topic, a bare POST: what each took.
+async fn one_of_each(socket: &mut Socket, bare: &mut BufReader<TcpStream>) -> anyhow::Result<[Duration; 3]> {
+    let start = Instant::now();
+    receipted(socket, "/app/x").await?;
+    let answered = Instant::now();
+    receipted(socket, "/topic/x").await?;
+    let published = Instant::now();
+    asked(bare).await?;
+    Ok([answered - start, published - answered, published.elapsed()])
 }
 
 /// A node with its application behind a hook.

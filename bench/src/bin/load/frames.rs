@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use crate::message;
+use crate::stomp::{self, Told};
 
 /// How messages are wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -12,6 +13,8 @@ pub(crate) enum Dialect {
     Plain,
     /// Out: `["x"]`. In: `o`, `h`, `a["x","y"]`, `c[code,"reason"]`.
     Sockjs,
+    /// The same, and each message is a frame of STOMP.
+    Stomp,
 }
 
 /// Checks that one session's messages arrive complete and in order.
@@ -27,7 +30,8 @@ impl Inbox {
         Self { dialect, opened: dialect == Dialect::Plain, next: 0 }
     }
 
-    /// Whether the session is open: at once when plain, with the frame `o` in SockJS.
+    /// Whether the session is open: at once when plain, with the frame `o` in SockJS, with the receipt that ends the greeting
+    /// in STOMP.
     pub(crate) fn is_open(&self) -> bool {
         self.opened
     }
@@ -46,11 +50,22 @@ impl Inbox {
         match (self.dialect, frame.first()) {
             (Dialect::Plain, _) => self.check(frame)?,
             (Dialect::Sockjs, Some(b'a')) => each_string(&frame[1..], |text| self.check(text))?,
-            (Dialect::Sockjs, Some(b'h')) => {}
+            (Dialect::Stomp, Some(b'a')) => each_string(&frame[1..], |text| self.stomp(text))?,
+            (Dialect::Stomp, Some(b'o')) if !self.opened => {}
+            (Dialect::Sockjs | Dialect::Stomp, Some(b'h')) => {}
             (Dialect::Sockjs, Some(b'o')) if !self.opened => self.opened = true,
             _ => bail!("unexpected frame: {:?}", String::from_utf8_lossy(frame)),
         }
         Ok(self.next - before)
+    }
+
+    fn stomp(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+        match stomp::read(frame)? {
+            Told::Connected => {}
+            Told::Receipt => self.opened = true,
+            Told::Message(body) => self.check(body)?,
+        }
+        Ok(())
     }
 
     fn check(&mut self, text: &[u8]) -> anyhow::Result<()> {
@@ -150,6 +165,21 @@ mod tests {
         .unwrap();
         assert_eq!(texts, [&br#"a\"b"#[..], br"c\\", b"d"]);
         assert!(each_string(br#"["a\"]"#, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn a_session_of_stomp_is_open_with_its_receipt_and_counts_its_messages() {
+        let mut inbox = Inbox::new(Dialect::Stomp);
+        for (frame, is_open) in [(&b"o"[..], false), (br#"a["CONNECTED\n\n\u0000"]"#, false)] {
+            inbox.take(frame).unwrap();
+            assert_eq!(inbox.is_open(), is_open);
+        }
+        inbox.take(br#"a["RECEIPT\nreceipt-id:r\n\n\u0000"]"#).unwrap();
+        assert!(inbox.is_open());
+        let mut message = br#"a["MESSAGE\nsubscription:sub-0\n\n"#.to_vec();
+        Template::new(b"", br#"\u0000"]"#).append(0, &mut message);
+        assert_eq!(inbox.take(&message).unwrap(), 1);
+        assert!(inbox.take(br#"a["ERROR\n\n\u0000"]"#).is_err());
     }
 
     #[test]

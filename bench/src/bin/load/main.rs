@@ -16,6 +16,7 @@ mod input;
 mod message;
 mod open;
 mod run;
+mod stomp;
 mod target;
 mod ws;
 mod ws_echo;
@@ -56,6 +57,9 @@ struct Options {
     /// Connections or sessions.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=9_000))]
     sessions: u32,
+    /// Subscriptions of each idle session that speaks STOMP.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+    subscriptions: u32,
     /// Messages of each websocket (fan-out: of the publisher) that may be under way at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
     in_flight: u32,
@@ -85,6 +89,8 @@ enum Scenario {
     IdleWs,
     /// Streaming sessions that say nothing.
     IdleXhrStreaming,
+    /// Websocket sessions that speak STOMP and say nothing but what they subscribe to.
+    IdleStomp,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -113,12 +119,19 @@ async fn measured(options: &Options) -> anyhow::Result<Record> {
         Scenario::Delivery => return Ok(Record::Delay(delivery::run(targets, dialect, timing).await?)),
         Scenario::IdleWs => return Ok(Record::Footprint(idle_ws(options).await?)),
         Scenario::IdleXhrStreaming => return Ok(Record::Footprint(idle_xhr(options).await?)),
+        Scenario::IdleStomp => return Ok(Record::Footprint(idle_stomp(options).await?)),
     };
     Ok(Record::Traffic(traffic))
 }
 
 async fn idle_ws(options: &Options) -> anyhow::Result<Footprint> {
     let open = |id| ws::Socket::open(target::turn(&options.url, id, 0).clone(), options.dialect, id);
+    idle::run(&options.server_pid, options.sessions, open).await
+}
+
+async fn idle_stomp(options: &Options) -> anyhow::Result<Footprint> {
+    let each = options.subscriptions;
+    let open = |id| ws::Socket::open_stomp(target::turn(&options.url, id, 0).clone(), id, each);
     idle::run(&options.server_pid, options.sessions, open).await
 }
 

@@ -12,6 +12,7 @@ use crate::http;
 use crate::idle::Silent;
 use crate::input::Input;
 use crate::message::Template;
+use crate::stomp;
 use crate::target::Target;
 
 /// The mask of all our frames. It need not be secret: no proxy is in between.
@@ -27,8 +28,18 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Connects, upgrades, and waits until the session is open.
+    /// Connects, upgrades, and waits until the session is open, and in STOMP subscribed to a topic.
     pub(crate) async fn open(target: Target, dialect: Dialect, id: u32) -> anyhow::Result<Self> {
+        let greeting = if dialect == Dialect::Stomp { stomp::greeting(1) } else { Vec::new() };
+        Self::greet(target, dialect, id, &greeting).await
+    }
+
+    /// As [`open`](Self::open), in STOMP and with so many subscriptions.
+    pub(crate) async fn open_stomp(target: Target, id: u32, subscriptions: u32) -> anyhow::Result<Self> {
+        Self::greet(target, Dialect::Stomp, id, &stomp::greeting(subscriptions)).await
+    }
+
+    async fn greet(target: Target, dialect: Dialect, id: u32, greeting: &[String]) -> anyhow::Result<Self> {
         let mut stream = target.connect().await?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -38,7 +49,10 @@ impl Socket {
         );
         stream.write_all(request.as_bytes()).await?;
         let input = upgraded(&mut stream).await?;
-        let (stream, writer) = stream.into_split();
+        let (stream, mut writer) = stream.into_split();
+        for message in greeting {
+            writer.write_all(&masked(message.as_bytes())?).await?;
+        }
         let mut reader = Reader { stream, input, inbox: Inbox::new(dialect) };
         // The open frame may have come together with the handshake.
         reader.take_frames()?;
@@ -101,12 +115,23 @@ pub(crate) fn template(dialect: Dialect) -> Template {
     let payload = match dialect {
         Dialect::Plain => Template::new(b"", b""),
         Dialect::Sockjs => Template::new(b"[\"", b"\"]"),
+        Dialect::Stomp => Template::new(stomp::SEND.0, stomp::SEND.1),
     };
-    let length = u8::try_from(payload.len()).expect("a message has 64 bytes");
-    debug_assert!(length < 126);
-    let mut header = vec![TEXT, 0x80 | length];
-    header.extend_from_slice(&KEY);
+    let header = header(payload.len()).expect("a message has 64 bytes, and few around it");
     payload.into_websocket_frame(&header, KEY)
+}
+
+/// A short text as a websocket frame.
+fn masked(text: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut frame = header(text.len())?;
+    frame.extend(text.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+    Ok(frame)
+}
+
+/// What stands before a short text.
+fn header(length: usize) -> anyhow::Result<Vec<u8>> {
+    ensure!(length < 126, "a text of {length} bytes is too long");
+    Ok([&[TEXT, 0x80 | length as u8][..], &KEY].concat())
 }
 
 #[derive(Debug, PartialEq)]

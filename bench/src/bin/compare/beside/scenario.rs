@@ -1,4 +1,22 @@
-//! What is measured over Redis, and what is asked of it.
+//! What is measured beside something else, and what is asked of it.
+
+use std::fmt;
+
+use crate::plan::{IDLE_ROUNDS, Plan};
+use crate::report::thousands;
+
+/// Scenarios that stand in one part of the report.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// Short name, for the command line.
+    pub(super) name: &'static str,
+    /// What its part of the report is called.
+    pub(super) title: &'static str,
+    /// Who has which core.
+    pub(super) placement: &'static str,
+    /// In the order in which they are run and shown.
+    pub(super) scenarios: &'static [Scenario],
+}
 
 /// One kind of load.
 #[derive(Debug, PartialEq)]
@@ -8,6 +26,16 @@ pub(crate) struct Scenario {
     pub(super) kind: Kind,
     /// The figures that it gives, in their order.
     pub(super) rows: &'static [Wanted],
+}
+
+impl Scenario {
+    /// Rounds of it: memory hardly varies.
+    pub(super) fn rounds(&self, plan: &Plan) -> u32 {
+        match self.kind {
+            Kind::Subscriptions { .. } => plan.rounds.min(IDLE_ROUNDS),
+            _ => plan.rounds,
+        }
+    }
 }
 
 /// How it is measured.
@@ -26,6 +54,12 @@ pub(super) enum Kind {
     History { page: u32, in_redis: bool, by_offset: bool },
     /// An echo by polls at three nodes.
     Polling { sessions: u32 },
+    /// A fan-out to so many websockets that speak STOMP, against one to as many that do not.
+    StompFanOut { members: u32 },
+    /// Idle sessions of STOMP over websockets with so many subscriptions each, against such without.
+    Subscriptions { each: u32 },
+    /// Messages to the application by a hook and to a topic, against a bare POST to the application.
+    Hook,
 }
 
 /// One figure.
@@ -39,28 +73,73 @@ pub(super) struct Wanted {
     pub(super) goal: Goal,
 }
 
-/// What the ratio of ours to the yardstick's should be.
+/// What ours should be, measured by the yardstick's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Goal {
+    /// The ratio of ours to it.
     AtLeast(f64),
     AtMost(f64),
-    /// For comparison only.
+    /// How much more ours is.
+    MoreByAtMost(f64),
+    /// The ratio, for comparison only.
     None,
 }
 
 impl Goal {
-    /// Whether a ratio reaches it.
-    pub(super) fn is_met(self, ratio: f64) -> Option<bool> {
+    /// What it speaks of.
+    pub(super) fn measure(self, ours: f64, yardstick: f64) -> f64 {
         match self {
-            Self::AtLeast(least) => Some(ratio >= least),
-            Self::AtMost(most) => Some(ratio <= most),
+            Self::AtLeast(_) | Self::AtMost(_) | Self::None => ours / yardstick,
+            Self::MoreByAtMost(_) => ours - yardstick,
+        }
+    }
+
+    /// Whether that reaches it.
+    pub(super) fn is_met(self, measure: f64) -> Option<bool> {
+        match self {
+            Self::AtLeast(least) => Some(measure >= least),
+            Self::AtMost(most) | Self::MoreByAtMost(most) => Some(measure <= most),
             Self::None => None,
+        }
+    }
+
+    /// What it speaks of, in words.
+    pub(super) fn written(self, measure: f64) -> String {
+        match self {
+            Self::AtLeast(_) | Self::AtMost(_) | Self::None => format!("{measure:.2}"),
+            Self::MoreByAtMost(_) => format!("{} more", thousands(measure)),
         }
     }
 }
 
-/// All of them, in the order in which they are run and shown.
-pub(super) static SCENARIOS: [Scenario; 13] = [
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+            Self::MoreByAtMost(most) => write!(f, "at most {} more", thousands(*most)),
+            Self::None => f.write_str("-"),
+        }
+    }
+}
+
+/// What goes through Redis.
+pub(crate) static REDIS: Suite = Suite {
+    name: "redis",
+    title: "Over Redis",
+    placement: "one core for the nodes and Redis, another for the generator",
+    scenarios: &OVER_REDIS,
+};
+
+/// What STOMP and its hooks add.
+pub(crate) static STOMP: Suite = Suite {
+    name: "stomp",
+    title: "STOMP and hooks",
+    placement: "one core for the node, another for the generator; with a hook, client, node and application share both",
+    scenarios: &OF_STOMP,
+};
+
+static OVER_REDIS: [Scenario; 13] = [
     Scenario {
         name: "publish-64",
         kind: Kind::Publish { publishers: 64, channels: 8, clients: 50, pipeline: 32 },
@@ -201,13 +280,47 @@ pub(super) static SCENARIOS: [Scenario; 13] = [
     },
 ];
 
+static OF_STOMP: [Scenario; 3] = [
+    Scenario {
+        name: "stomp-fan-out",
+        kind: Kind::StompFanOut { members: 1000 },
+        rows: &[Wanted {
+            title: "STOMP: one of 1,000 websockets publishes to a topic that all are subscribed to",
+            unit: "deliveries per CPU second",
+            yardstick: "a channel's bare messages to 1,000 websockets",
+            goal: Goal::AtLeast(0.7),
+        }],
+    },
+    Scenario {
+        name: "stomp-subscriptions",
+        kind: Kind::Subscriptions { each: 10 },
+        rows: &[Wanted {
+            title: "STOMP: an idle session over a websocket with 10 subscriptions",
+            unit: "resident bytes",
+            yardstick: "without a subscription",
+            goal: Goal::MoreByAtMost(2000.0),
+        }],
+    },
+    Scenario {
+        name: "hook",
+        kind: Kind::Hook,
+        rows: &[Wanted {
+            title: "what a hook adds to a message from SEND to RECEIPT, half of the messages",
+            unit: "microseconds",
+            yardstick: "a bare POST to the application",
+            goal: Goal::AtMost(1.0),
+        }],
+    },
+];
+
 /// The scenario of this name.
 ///
 /// # Errors
 /// When there is none; the message lists the names there are.
 pub(super) fn by_name(name: &str) -> Result<&'static Scenario, String> {
-    SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
-        let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+    let all = || OVER_REDIS.iter().chain(&OF_STOMP);
+    all().find(|scenario| scenario.name == name).ok_or_else(|| {
+        let names: Vec<_> = all().map(|scenario| scenario.name).collect();
         format!("the scenarios are {}", names.join(", "))
     })
 }

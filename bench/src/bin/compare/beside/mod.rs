@@ -1,4 +1,4 @@
-//! What goes through Redis, beside what could do without: one node with its store in memory, and Redis alone.
+//! Figures of sockhop beside others of the same round: of what goes through Redis, and of STOMP.
 
 mod figures;
 mod measure;
@@ -9,12 +9,13 @@ mod yardstick;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 
 use self::figures::Row;
 use self::measure::Bench;
-use self::scenario::{SCENARIOS, Scenario};
+pub(crate) use self::scenario::{REDIS, STOMP};
+use self::scenario::{Scenario, Suite};
 use crate::{machine, plan, report};
 
 /// How to compare.
@@ -26,7 +27,7 @@ pub(crate) struct Options {
     /// Measure only this scenario; may be given several times.
     #[arg(long, value_name = "NAME", value_parser = scenario::by_name)]
     only: Vec<&'static Scenario>,
-    /// Write the figures into RESULTS.md in this folder, behind those of one node.
+    /// Write the figures into their part of RESULTS.md in this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -35,23 +36,30 @@ pub(crate) struct Options {
     cores: machine::CoreChoice,
 }
 
-/// Runs all scenarios, round by round, and tells the figures.
+/// Runs all scenarios of a suite, round by round, and tells the figures.
 ///
 /// # Errors
 /// When a program is missing or fails, or a message is lost.
-pub(crate) async fn compare(options: &Options) -> anyhow::Result<()> {
+pub(crate) async fn compare(suite: &Suite, options: &Options) -> anyhow::Result<()> {
+    for Scenario { name, .. } in &options.only {
+        let is_here = suite.scenarios.iter().any(|each| each.name == *name);
+        ensure!(is_here, "{name} is none of the scenarios of {}", suite.name);
+    }
     let plan = options.plan.plan();
     let cores = options.cores.choose()?;
     let bench = Bench { sockhop: options.sockhop.as_deref(), plan: &plan, cores: &cores };
     let mut rows = Vec::new();
-    for scenario in SCENARIOS.iter().filter(|each| options.only.is_empty() || options.only.contains(each)) {
+    for scenario in suite.scenarios.iter().filter(|each| options.only.is_empty() || options.only.contains(each)) {
         rows.extend(measure(&bench, scenario).await?);
     }
-    let text = figures::markdown(&rows, &plan, &machine::description());
+    let known = match &options.out {
+        Some(folder) => fs::read_to_string(folder.join(report::FILE)).unwrap_or_default(),
+        None => String::new(),
+    };
+    let text = figures::markdown(suite, &rows, &known, &plan, &machine::description());
     println!("{text}");
     if let Some(folder) = &options.out {
-        let known = fs::read_to_string(folder.join(report::FILE)).unwrap_or_default();
-        crate::write(folder, report::FILE, &report::with_second_part(&known, &text))?;
+        crate::write(folder, report::FILE, &report::with_part(&known, suite.title, &text))?;
     }
     Ok(())
 }
@@ -59,12 +67,11 @@ pub(crate) async fn compare(options: &Options) -> anyhow::Result<()> {
 /// One scenario: yardstick and sockhop take turns, everything fresh each time.
 async fn measure(bench: &Bench<'_>, scenario: &'static Scenario) -> anyhow::Result<Vec<Row>> {
     let mut rows: Vec<Row> = scenario.rows.iter().map(Row::new).collect();
-    for round in 1..=bench.plan.rounds {
+    for round in 1..=scenario.rounds(bench.plan) {
         let context = || format!("{}, round {round}", scenario.name);
         let outcome = bench.run(scenario.kind).await.with_context(context)?;
         for (row, outcome) in rows.iter_mut().zip(outcome) {
-            eprintln!("{:12} round {round} {outcome}", scenario.name);
-            row.add(outcome);
+            eprintln!("{:12} round {round} {}", scenario.name, row.add(outcome));
         }
     }
     Ok(rows)

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
-use sockhop_bench::record::{Delay, Record, Traffic};
+use sockhop_bench::record::{Delay, Footprint, Record, Traffic};
 use sockhop_bench::redis::Redis;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -16,6 +16,7 @@ use super::yardstick::{self, Call, Monitor};
 use crate::generator::{self, sibling};
 use crate::machine::Cores;
 use crate::plan::Plan;
+use crate::report::thousands;
 use crate::server::{Server, sockhop};
 
 /// What all rounds share.
@@ -34,6 +35,12 @@ struct Nodes {
 
 /// Nodes of a cluster.
 const NODES: usize = 3;
+/// Where a node has its service for STOMP.
+const STOMP: &str = "/stomp";
+/// Messages under way in a fan-out to websockets that speak STOMP.
+const WINDOW: u32 = 4;
+/// Idle sessions whose memory is looked at.
+const IDLE_SESSIONS: u32 = 5_000;
 /// The key that the load generator shows.
 const API_KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api.keys");
 /// Channels among which publishers go around.
@@ -60,6 +67,9 @@ impl Bench<'_> {
             }
             Kind::Api { connections, batch } => vec![self.api(connections, batch).await?],
             Kind::History { page, in_redis, by_offset } => vec![self.history(page, in_redis, by_offset).await?],
+            Kind::StompFanOut { members } => vec![self.stomp_fan_out(members).await?],
+            Kind::Subscriptions { each } => vec![self.subscriptions(each).await?],
+            Kind::Hook => vec![self.hook().await?],
             Kind::Polling { sessions } => {
                 let load = ["xhr-polling", "--sessions", &sessions.to_string()];
                 let (one, three) = self.one_and_three(&load, "/bench").await?;
@@ -128,8 +138,75 @@ impl Bench<'_> {
         let load = ["api-publish", "--sessions", &connections, "--in-flight", &batch];
         let run = traffic(self.load(&load, &nodes.nodes, nodes.redis.as_ref(), "/api").await?)?;
         nodes.stop().await?;
-        let remark = format!("a node: {:.1} µs of CPU each; {}", run.cpu_seconds_per_million(), remark(&run));
+        let bare = self.bare_api(&load).await?;
+        let remark = format!(
+            "a node: {:.1} µs of CPU each; {}; a bare HTTP server that keeps nothing: {} messages per second, {:.1} µs each",
+            run.cpu_seconds_per_million(),
+            remark(&run),
+            thousands(bare.throughput()),
+            bare.cpu_seconds_per_million(),
+        );
         Ok(Outcome { yardstick: alone.throughput(), ours: run.throughput(), remark })
+    }
+
+    /// The same calls, read and answered by a server that does nothing else.
+    async fn bare_api(&self, load: &[&str]) -> anyhow::Result<Traffic> {
+        let mut command = Command::new(sibling("bare")?);
+        command.arg("api-publish");
+        let server = self.cores.on_server_core(|| Server::run(command)).context("starting the bare server")?;
+        let servers = [server.ready().await?];
+        let run = traffic(self.load(load, &servers, None, "/api").await?)?;
+        for server in servers {
+            server.stop().await?;
+        }
+        Ok(run)
+    }
+
+    /// Bare messages of a channel to so many websockets, and then messages of a topic.
+    async fn stomp_fan_out(&self, members: u32) -> anyhow::Result<Outcome> {
+        let (members, window) = (members.to_string(), WINDOW.to_string());
+        let run = async |dialect: &str, service: &str| {
+            let load = ["fan-out", "--dialect", dialect, "--sessions", &members, "--in-flight", &window];
+            let nodes = self.nodes(1, false).await?;
+            let run = traffic(self.load(&load, &nodes.nodes, None, service).await?)?;
+            nodes.stop().await?;
+            anyhow::Ok(run)
+        };
+        let (bare, stomp) = (run("sockjs", "/fan").await?, run("stomp", STOMP).await?);
+        let (each, beside) = (thousands(stomp.throughput()), thousands(bare.throughput()));
+        Ok(Outcome {
+            yardstick: 1e6 / bare.cpu_seconds_per_million(),
+            ours: 1e6 / stomp.cpu_seconds_per_million(),
+            remark: format!("{each} per second, beside {beside}"),
+        })
+    }
+
+    /// Memory of idle sessions of STOMP, without and with subscriptions.
+    async fn subscriptions(&self, each: u32) -> anyhow::Result<Outcome> {
+        let sessions = self.plan.idle_sessions.unwrap_or(IDLE_SESSIONS).to_string();
+        let run = async |each: u32| {
+            let load = ["idle-stomp", "--sessions", &sessions, "--subscriptions", &each.to_string()];
+            let nodes = self.nodes(1, false).await?;
+            let run = footprint(self.load(&load, &nodes.nodes, None, STOMP).await?)?;
+            nodes.stop().await?;
+            anyhow::Ok(run.bytes_per_session())
+        };
+        let (without, with) = (run(0).await?, run(each).await?);
+        Ok(Outcome { yardstick: without, ours: with, remark: format!("{sessions} sessions") })
+    }
+
+    /// What a hook adds to a message, and a round trip to the application.
+    async fn hook(&self) -> anyhow::Result<Outcome> {
+        let mut command = Command::new(sibling("hook")?);
+        command.args(["--duration", &self.plan.duration.to_string()]);
+        let told = generator::output(generator::start(command)?).await?;
+        let delays: Vec<_> = told.lines().map(|line| delay(line.parse()?)).collect::<anyhow::Result<_>>()?;
+        let &[hook, topic, post] = delays.as_slice() else { bail!("three delays were to be told, not {told:?}") };
+        Ok(Outcome {
+            yardstick: post.p50,
+            ours: hook.p50 - topic.p50,
+            remark: format!("{:.0} to the application, {:.0} to a topic", hook.p50, topic.p50),
+        })
     }
 
     /// The first page of history, and another one.
@@ -204,6 +281,7 @@ impl Bench<'_> {
         for _ in 0..count {
             let mut command = sockhop(&program);
             command.args(["--api-path", "/api", "--api-keys", API_KEYS]);
+            command.args(["--service", &format!("{STOMP}=stomp")]);
             if let Some(redis) = &redis {
                 command.args(["--store", &redis.url()]);
             }
@@ -261,6 +339,13 @@ fn traffic(record: Record) -> anyhow::Result<Traffic> {
     match record {
         Record::Traffic(run) => Ok(run),
         other => bail!("traffic was to be measured, {other} came"),
+    }
+}
+
+fn footprint(record: Record) -> anyhow::Result<Footprint> {
+    match record {
+        Record::Footprint(run) => Ok(run),
+        other => bail!("memory was to be measured, {other} came"),
     }
 }
 
