@@ -272,4 +272,20 @@ mod tests {
         let kept = node.inner.store.read(&channel, start, usize::MAX).await.unwrap();
         assert_eq!(kept.entries.len(), 3, "one, two, and the one without an id");
     }
+
+    #[tokio::test]
+    async fn a_full_queue_holds_the_list_up_and_what_it_refuses_is_not_taken_for_sent() {
+        let few = crate::store::Retention { entries: 1, ..Default::default() };
+        let node = Node::builder().retention_of("/queue/*".parse().unwrap(), few).build();
+        let broker = Broker::new(&node);
+        let items = [("/queue/a", "1"), ("/topic/a", "2"), ("/queue/a", "3"), ("/topic/a", "4")]
+            .map(|(to, id)| json!({ "destination": to, "id": id }).to_string().into_bytes());
+        for rest in [&items[..], &items[2..]] {
+            let dealt = publish(&broker, rest).await;
+            assert_eq!(rest[dealt.count..], items[2..], "it comes no further than what is refused");
+            assert_eq!((dealt.refused.len(), dealt.stopped), (0, Some(crate::store::PublishError::Full.into())));
+        }
+        let taken = broker.send_once("/queue/a", "1", "").await.unwrap();
+        assert!(matches!(taken, Once::Repeated(_)), "{taken:?}");
+    }
 }
