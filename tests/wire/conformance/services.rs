@@ -26,13 +26,23 @@ fn amplify_answers_with_a_power_of_two() {
 
 #[test]
 fn broadcast_reaches_every_transport_the_sender_too() {
-    let polled = Session::open(shared(), "/broadcast");
+    // Who has heard itself is subscribed.
     let streamed = Session::open(shared(), "/broadcast");
     let mut stream = streamed.attach(Transport::EventSource);
+    streamed.send("[\"1\"]");
+    assert_eq!(stream.frame(), "a[\"1\"]");
     let mut socket = WebSocket::open(shared(), &Session::fresh(shared(), "/broadcast").at("websocket"));
     socket.expect_text("o");
+    socket.send_text("[\"2\"]");
+    socket.expect_text("a[\"2\"]");
+    assert_eq!(stream.frame(), "a[\"2\"]");
     let mut raw = WebSocket::open(shared(), "/broadcast/websocket");
+    raw.send_text("3");
+    raw.expect_text("3");
+    socket.expect_text("a[\"3\"]");
+    assert_eq!(stream.frame(), "a[\"3\"]");
 
+    let polled = Session::open(shared(), "/broadcast");
     let unique = format!("to all, from {}", polled.url);
     let wanted = format!("a[\"{unique}\"]");
     polled.send(&format!("[\"{unique}\"]"));
