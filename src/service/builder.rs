@@ -208,8 +208,8 @@ impl ServiceBuilder {
         self
     }
 
-    /// The headers that handlers see in [`RequestInfo`]. Default: `accept-language`, `forwarded`, `host`, `origin`,
-    /// `referer`, `user-agent`, `x-forwarded-for`, `x-forwarded-proto`, `x-real-ip`.
+    /// The headers that handlers see in [`RequestInfo`](crate::RequestInfo). Default: `accept-language`, `forwarded`, `host`,
+    /// `origin`, `referer`, `user-agent`, `x-forwarded-for`, `x-forwarded-proto`, `x-real-ip`.
     #[must_use]
     pub fn keep_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.kept_headers = names.into_iter().collect();
