@@ -146,8 +146,7 @@ async fn quit(node: &Arc<NodeInner>, session: SessionRef, reason: CloseReason) -
         match node.store.quit(hold, reason.clone()).await {
             Ok(Some(ended)) => return Runs::Here { reason: ended.reason, anchored: true },
             Ok(None) | Err(Gone::Fenced) => return Runs::Elsewhere,
-            // It was never written down, or is lost: nobody else knows of it. Should it be written down yet, it is found to
-            // be nowhere.
+            // It was never written down, or is lost: nobody else knows of it. Should it be written down yet, that is too late.
             Err(Gone::Over) => return Runs::Here { reason, anchored: false },
             Err(Gone::Store(error)) => {
                 tracing::warn!(%error, "could not write down the end of an anchored session");

@@ -124,7 +124,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`quit`](Self::quit), which hands the `on_close` to the node. Again, if the answer was lost.
     ///
     /// # Errors
-    /// Over, if it was closed, or its node taken for dead, since it was written down first.
+    /// Over, if it was closed, or its node taken for dead, since it was written down first; or if its end was told before.
     async fn anchor(&self, anchor: Anchor<'_>) -> Result<(), Gone>;
 
     /// What a session's own log, subscriptions and state hold for its receiver, after what `own` says it was handed.

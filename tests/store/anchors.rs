@@ -81,6 +81,24 @@ pub(crate) async fn the_end_of_an_anchored_session_whose_node_is_gone_is_given_o
     assert!(timeout(other.delay + other.moment, store.due(other.id)).await.is_err(), "once");
 }
 
+pub(crate) async fn an_anchor_that_comes_after_the_end_of_its_session_is_none(world: World) {
+    let store = &world.store;
+    let (node, other) = (world.join(), world.join());
+    let known = anchored(&node, "known").await;
+    let unknown = Hold::of_anchor(session("unknown"));
+    assert!(store.quit(known, reason()).await.unwrap().is_some());
+    store.closed(known.session).await.unwrap();
+    for _ in 0..2 {
+        assert!(matches!(store.quit(unknown, reason()).await, Err(Gone::Over)), "nobody else was told of its end");
+    }
+    // By commands that were given up on.
+    for hold in [known, unknown] {
+        assert_eq!(try_anchor(&node, hold.session).await, Err(Gone::Over));
+    }
+    store.leave(node.id).await;
+    assert!(timeout(other.delay + other.moment, store.due(other.id)).await.is_err(), "there is no end to run");
+}
+
 pub(crate) async fn an_anchor_whose_session_is_nowhere_goes_without_an_end(world: World) {
     let store = &world.store;
     let node = world.join();

@@ -53,6 +53,7 @@ contract! {
         the_end_of_an_anchored_session_is_given_to_its_own_node
         who_closes_an_anchored_session_leaves_its_end_to_its_node
         the_end_of_an_anchored_session_whose_node_is_gone_is_given_once_to_another
+        an_anchor_that_comes_after_the_end_of_its_session_is_none
         an_anchor_whose_session_is_nowhere_goes_without_an_end
         anchored_sessions_are_counted;
     channels:

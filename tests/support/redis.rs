@@ -218,9 +218,11 @@ impl Redis {
         stats.into_iter().filter_map(calls).collect()
     }
 
-    /// All keys that begin so.
+    /// All keys that begin so, as far as they are text.
     pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
-        self.texts(&["KEYS", &format!("{prefix}*")])
+        let keys: Vec<Vec<u8>> =
+            ::redis::from_redis_value(self.command(&["KEYS", &format!("{prefix}*")])).expect("keys");
+        keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 
     /// Kills it at once.

@@ -163,7 +163,7 @@ impl Sessions {
 
     pub(super) fn anchor(&self, anchor: &Anchor<'_>) -> Result<(), Gone> {
         let mut shard = self.shard(anchor.session.key);
-        if shard.taken.contains(&anchor.session.life) {
+        if shard.has_ended(anchor.session) {
             return Err(Gone::Over);
         }
         match shard.records.entry(anchor.session.key) {
@@ -211,6 +211,7 @@ impl Sessions {
         if shard.taken.remove(&hold.session.life) {
             return Err(Gone::Fenced);
         }
+        shard.note_quit(hold.session);
         let lost = shard.find(hold.session)?.quit(hold, Instant::now(), reason)?;
         Ok(self.settle(&mut shard, hold.session.key, lost))
     }

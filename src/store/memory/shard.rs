@@ -1,7 +1,7 @@
 //! A part of the sessions in memory.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use tokio::time::Instant;
 
@@ -19,9 +19,25 @@ pub(super) struct Shard {
     pub(super) timers: BinaryHeap<Reverse<(Instant, SessionRef)>>,
     /// Anchored sessions whose node has left before them, by their life, until it hears of that.
     pub(super) taken: HashSet<u64>,
+    /// Sessions whose ends were told last: an anchor that comes yet comes too late.
+    quit: VecDeque<SessionRef>,
 }
 
+/// How many of those are remembered.
+const MOST_QUIT: usize = 64;
+
 impl Shard {
+    /// The end of a session is told.
+    pub(super) fn note_quit(&mut self, session: SessionRef) {
+        self.quit.truncate(MOST_QUIT - 1);
+        self.quit.push_front(session);
+    }
+
+    /// Whether an anchored session has ended before.
+    pub(super) fn has_ended(&self, session: SessionRef) -> bool {
+        self.taken.contains(&session.life) || self.quit.contains(&session)
+    }
+
     /// The session, also when only its last handler call is left of it.
     pub(super) fn find(&mut self, session: SessionRef) -> Result<&mut Record, Gone> {
         match self.records.get_mut(&session.key) {

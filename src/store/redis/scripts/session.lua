@@ -20,8 +20,9 @@ local CHECK, ANCHOR_CHECK, CLOSING_CHECK, TTL = 20000, 240000, 5000, 600000
 local TENDED, TEND = 'asockhop.tended', 600000
 -- How often one request is taken for a repeat; how many requests before the last one are remembered, and sends done.
 local MOST_REPEATS, OLD_REQUESTS, DONE_REQUESTS = 32, 3, 4
--- Milliseconds that of an anchored session whose node was taken for dead it is known that others have ended it.
-local TAKEN_TTL = 86400000
+-- Milliseconds that of an anchored session whose node was taken for dead it is known that others have ended it, and that of
+-- one which its own node has ended it is known that it is over: an anchor that comes yet comes too late.
+local TAKEN_TTL, QUIT_TTL = 86400000, 120000
 -- What a frame costs beside its bytes, as limits count it.
 local WEIGHT = 94
 
@@ -51,7 +52,7 @@ local function anchors(node)
   return string.sub(KEYS[1], 1, -33) .. 'anchors:' .. hex(node)
 end
 
--- Says that others have ended an anchored session, to its node, should that wake.
+-- Says who has ended an anchored session: 'own', its own node; '' others, which that node hears should it wake.
 local function taken(life)
   return KEYS[1] .. ':taken:' .. hex(life)
 end
