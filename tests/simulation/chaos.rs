@@ -1,7 +1,7 @@
 //! A node's way to its store, on which commands are late, hints get lost, and which ends or stands still with its node.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,11 +10,15 @@ use rand::{Rng, SeedableRng};
 use sockhop::store::{
     Anchor, Attach, Attached, Begin, Begun, Branch, Branched, ConsumeError, Consumer, Due, Ended, Enlist,
     Enlisted, Entered, Entry, Epoch, Excerpt, Feed, Gone, Here, Hold, Inbox, Kept, Known, Left, Listed, Once, Own,
-    Pending, Place, Position, Publish, PublishError, PublishOnce, Published, Push, Roster, Sent, SessionRef,
-    Settle, Settled, Signal, Slice, Span, Stay, Store, StoreError, SubscribeError, Turn, Visitor,
+    Pending, Place, Position, Publish, PublishError, PublishOnce, Published, Push, Retention, Roster, Sent,
+    SessionRef, Settle, Settled, Signal, Slice, Span, Stay, Store, StoreError, SubscribeError, Telling, Turn,
+    Visitor,
 };
 use sockhop::{ChannelName, CloseReason, Message, NodeId, SessionKey};
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::ends::Ends;
 
 /// What a node can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub(crate) struct Chaos {
     weather: Mutex<Weather>,
     life: watch::Sender<Life>,
     inboxes: Mutex<Vec<Arc<Ears>>>,
+    node: OnceLock<NodeId>,
+    ends: Arc<Ends>,
 }
 
 /// The store, as it is handed to the node.
@@ -70,13 +76,15 @@ struct Ears {
 }
 
 impl Chaos {
-    pub(crate) fn new(base: &Arc<dyn Store>, seed: u64, weather: Weather) -> Arc<Self> {
+    pub(crate) fn new(base: &Arc<dyn Store>, ends: &Arc<Ends>, seed: u64, weather: Weather) -> Arc<Self> {
         Arc::new(Self {
             base: Arc::clone(base),
             random: Mutex::new(SmallRng::seed_from_u64(seed)),
             weather: Mutex::new(weather),
             life: watch::Sender::new(Life::Running),
             inboxes: Mutex::default(),
+            node: OnceLock::new(),
+            ends: Arc::clone(ends),
         })
     }
 
@@ -141,6 +149,22 @@ impl Chaos {
         let mut random = self.random.lock().unwrap();
         let late = if random.random_range(0..100) < weather.late { 40 } else { 1 };
         Duration::from_micros(random.random_range(0..=weather.latency * 1000 * late))
+    }
+
+    /// A command that may give the node an end.
+    async fn run_ending<E: Send + 'static>(
+        &self,
+        command: impl Future<Output = Result<Option<Ended>, E>> + Send + 'static,
+    ) -> Result<Option<Ended>, E> {
+        let (node, ends) = (*self.node.get().expect("it has joined"), Arc::clone(&self.ends));
+        let noted = async move {
+            let answer = command.await;
+            if let Ok(Some(ended)) = &answer {
+                ends.give(node, ended);
+            }
+            answer
+        };
+        self.run(noted).await
     }
 
     /// Resolves while the node runs; never once it is dead.
@@ -232,12 +256,20 @@ macro_rules! base {
     }};
 }
 
+macro_rules! ending {
+    ($self:ident, |$base:ident| $command:expr) => {{
+        let $base = Arc::clone(&$self.base);
+        $self.run_ending(async move { $command.await }).await
+    }};
+}
+
 #[async_trait]
 impl Store for Way {
     fn join(&self, node: NodeId, inbox: Weak<dyn Inbox>) {
         let ears = Arc::new(Ears { inbox, chaos: Arc::downgrade(&self.0), followed: Mutex::default() });
         let listening: Arc<dyn Inbox> = ears.clone();
         self.inboxes.lock().unwrap().push(ears);
+        self.node.get_or_init(|| node);
         self.base.join(node, Arc::downgrade(&listening));
     }
 
@@ -393,19 +425,19 @@ impl Store for Way {
     }
 
     async fn lost(&self, hold: Hold) -> Result<Option<Ended>, Gone> {
-        base!(self, |base| base.lost(hold))
+        ending!(self, |base| base.lost(hold))
     }
 
     async fn quit(&self, hold: Hold, reason: CloseReason) -> Result<Option<Ended>, Gone> {
-        base!(self, |base| base.quit(hold, reason))
+        ending!(self, |base| base.quit(hold, reason))
     }
 
     async fn push(&self, session: SessionRef, push: Push) -> Result<Option<Ended>, Gone> {
-        base!(self, |base| base.push(session, push))
+        ending!(self, |base| base.push(session, push))
     }
 
     async fn close(&self, session: SessionRef, reason: CloseReason) -> Result<Option<Ended>, Gone> {
-        base!(self, |base| base.close(session, reason))
+        ending!(self, |base| base.close(session, reason))
     }
 
     async fn subscribe(
@@ -472,7 +504,7 @@ impl Store for Way {
         push: Push,
         kept: Kept,
     ) -> Result<Option<Ended>, StoreError> {
-        base!(self, |base| base.finish_keeping(session, turn, push, kept))
+        ending!(self, |base| base.finish_keeping(session, turn, push, kept))
     }
 
     async fn tail(&self, channel: &ChannelName, most: u64) -> Result<Position, StoreError> {
@@ -481,12 +513,36 @@ impl Store for Way {
     }
 
     async fn closed(&self, session: SessionRef) -> Result<(), StoreError> {
-        base!(self, |base| base.closed(session))
+        let ends = Arc::clone(&self.ends);
+        base!(self, |base| async move {
+            ends.handled(session);
+            base.closed(session).await
+        })
     }
 
     async fn due(&self, node: NodeId) -> Vec<Due> {
-        self.running().await;
-        self.base.due(node).await
+        loop {
+            self.running().await;
+            let left = self.ends.take_left();
+            let mut life = self.life();
+            let due: Vec<_> = match left.is_empty() {
+                true => tokio::select! {
+                    biased;
+                    // Who stands still takes nothing.
+                    _ = life.wait_for(|life| *life != Life::Running) => continue,
+                    due = timeout(LOOK, self.base.due(node)) => due.unwrap_or_default(),
+                },
+                false => left.into_iter().map(Due::Ended).collect(),
+            };
+            for due in &due {
+                if let Due::Ended(ended) = due {
+                    self.ends.give(node, ended);
+                }
+            }
+            if !due.is_empty() {
+                return due;
+            }
+        }
     }
 
     fn sessions(&self, node: NodeId) -> usize {
@@ -498,12 +554,18 @@ impl Store for Way {
     }
 
     async fn enter(&self, roster: Roster<'_>, stay: Stay, visitor: Visitor<'_>) -> Result<Entered, StoreError> {
-        // Nobody here has a roster.
-        self.base.enter(roster, stay, visitor).await
+        let (base, roster) = (Arc::clone(&self.base), Owned::of(&roster));
+        let (user, about) = (visitor.user.map(str::to_owned), visitor.about.to_owned());
+        let command = async move {
+            let visitor = Visitor { user: user.as_deref(), about: &about };
+            base.enter(roster.lent(), stay, visitor).await
+        };
+        self.give_up("enter", command).await?
     }
 
     async fn exit(&self, roster: Roster<'_>, stay: Stay) -> Result<Left, StoreError> {
-        self.base.exit(roster, stay).await
+        let (base, roster) = (Arc::clone(&self.base), Owned::of(&roster));
+        self.give_up("exit", async move { base.exit(roster.lent(), stay).await }).await?
     }
 
     async fn here(&self, channel: &ChannelName, after: Option<&Place>, most: usize) -> Result<Here, StoreError> {
@@ -520,5 +582,26 @@ impl Store for Way {
 
     async fn signal(&self, node: NodeId, signal: Signal) -> Result<(), StoreError> {
         base!(self, |base| base.signal(node, signal))
+    }
+}
+
+/// How often a node looks for what the dead have left.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A roster that a command under way has for itself.
+struct Owned {
+    channel: ChannelName,
+    telling: Option<(String, Retention)>,
+}
+
+impl Owned {
+    fn of(roster: &Roster<'_>) -> Self {
+        let telling = roster.telling.as_ref().map(|telling| (telling.lead.to_owned(), telling.retention));
+        Self { channel: roster.channel.clone(), telling }
+    }
+
+    fn lent(&self) -> Roster<'_> {
+        let telling = self.telling.as_ref().map(|(lead, retention)| Telling { lead, retention: *retention });
+        Roster { channel: &self.channel, telling }
     }
 }

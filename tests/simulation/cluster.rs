@@ -12,6 +12,7 @@ use sockhop::{Body, Node, Service};
 use tokio::time::sleep;
 
 use crate::chaos::{Chaos, Life, Way, Weather};
+use crate::ends::Ends;
 use crate::oracle::{Ledger, Oracle};
 
 /// How long a node may be silent before the others take it for dead.
@@ -25,6 +26,7 @@ const RESPONSE_LIMIT: usize = 600;
 
 pub(crate) struct Cluster {
     base: Arc<dyn Store>,
+    ends: Arc<Ends>,
     oracle: Arc<Oracle>,
     seed: u64,
     weather: Cell<Weather>,
@@ -40,6 +42,7 @@ struct Place {
     chaos: Arc<Chaos>,
     node: Node,
     service: Service,
+    guests: Service,
 }
 
 /// A response, and the life of the node that gave it.
@@ -52,6 +55,7 @@ impl Cluster {
     pub(crate) fn start(oracle: &Arc<Oracle>, seed: u64, weather: Weather) -> Rc<Self> {
         let cluster = Rc::new(Self {
             base: Arc::new(MemoryStore::new()),
+            ends: Arc::default(),
             oracle: Arc::clone(oracle),
             seed,
             weather: Cell::new(weather),
@@ -80,7 +84,7 @@ impl Cluster {
     /// A new node at a place.
     fn begin(&self, place: usize) {
         self.born.set(self.born.get() + 1);
-        let chaos = Chaos::new(&self.base, self.seed ^ self.born.get(), self.weather.get());
+        let chaos = Chaos::new(&self.base, &self.ends, self.seed ^ self.born.get(), self.weather.get());
         let store: Arc<dyn Store> = Arc::new(Way(Arc::clone(&chaos)));
         let node = Node::builder().store(store).build();
         self.oracle.joined(node.id(), &chaos);
@@ -91,7 +95,8 @@ impl Cluster {
             .response_limit(RESPONSE_LIMIT)
             .request_id_header(Some(HeaderName::from_static("x-request-id")))
             .build(&node);
-        *self.places[place].borrow_mut() = Some(Place { chaos, node, service });
+        let guests = crate::guest::service(&node, &self.oracle).build(&node);
+        *self.places[place].borrow_mut() = Some(Place { chaos, node, service, guests });
     }
 
     fn place(&self, place: usize) -> Option<Place> {
@@ -101,6 +106,17 @@ impl Cluster {
     /// Some node that runs.
     pub(crate) async fn any(&self) -> Node {
         self.pick().await.node
+    }
+
+    /// The service for guests of some node that runs.
+    pub(crate) async fn guests(&self) -> (Service, Arc<Chaos>) {
+        let Place { chaos, guests, .. } = self.pick().await;
+        (guests, chaos)
+    }
+
+    /// The store as it is, without anything in between.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.base
     }
 
     async fn pick(&self) -> Place {
@@ -126,6 +142,7 @@ impl Cluster {
             for _ in 0..20 {
                 sleep(LEASE).await;
                 cluster.base.leave(killed.node.id()).await;
+                cluster.ends.died(killed.node.id());
             }
         });
         sleep(pause).await;
@@ -139,6 +156,7 @@ impl Cluster {
         if pause > LEASE {
             sleep(LEASE).await;
             self.base.leave(stopped.node.id()).await;
+            self.ends.died(stopped.node.id());
             self.oracle.died(stopped.node.id());
             sleep(pause - LEASE).await;
             // It joins again with its next renewal, but first ends what it held.
@@ -156,7 +174,7 @@ impl Cluster {
         // A refused connection is tried elsewhere.
         let Some(drained) = self.places[place].borrow_mut().take() else { return };
 
-        let report = drained.node.drain(Duration::from_secs(10)).await;
+        let report = drained.node.drain(Duration::from_secs(60)).await;
         if *drained.chaos.life().borrow() == Life::Running {
             assert_eq!(report.cut, 0, "a drain in which nothing else happens finishes");
         }

@@ -1,5 +1,6 @@
 //! Whole nodes under bad luck: random lives of a cluster, whose every client must see what is promised.
 //!
+//! Clients poll or stream, or come and go on WebSockets whose sessions are anchored, in a room whose members are kept.
 //! Commands come late and out of order, hints get lost, answers are lost on their way to the balancer, nodes are killed,
 //! stand still, and are drained, on a clock that jumps. A failing run prints its seed; `SIMULATION_SEED=n` runs that one
 //! alone, `SIMULATION_RUNS=n` so many.
@@ -7,6 +8,8 @@
 mod chaos;
 mod client;
 mod cluster;
+mod ends;
+mod guest;
 mod oracle;
 
 use std::rc::Rc;
@@ -21,6 +24,7 @@ use tokio::time::{Instant, sleep};
 use self::chaos::Weather;
 use self::client::{Client, Receives};
 use self::cluster::Cluster;
+use self::guest::Guest;
 use self::oracle::{CHANNELS, Oracle};
 
 /// What may happen in a run.
@@ -70,6 +74,12 @@ async fn live(seed: u64) {
         sending.push(tokio::task::spawn_local(Rc::clone(&client).send(20)));
         clients.push(client);
     }
+    let guests: Vec<_> = (0..4)
+        .map(|number| Guest::new(format!("guest-{number}"), &cluster, &oracle, seed + 200 + number))
+        .collect();
+    for guest in &guests {
+        tokio::task::spawn_local(Rc::clone(guest).live(Instant::now() + STORM));
+    }
     let publishing: Vec<_> = (0..CHANNELS.len())
         .map(|channel| {
             let (cluster, oracle) = (Rc::clone(&cluster), Arc::clone(&oracle));
@@ -89,6 +99,11 @@ async fn live(seed: u64) {
     let deadline = Instant::now() + patience;
     while clients.iter().any(|client| !client.is_served()) && Instant::now() < deadline {
         sleep(Duration::from_millis(10)).await;
+    }
+    let deadline = Instant::now() + STUCK;
+    while let Some(lack) = Guest::lacks(&guests, cluster.store(), &cluster.any().await).await {
+        assert!(Instant::now() < deadline, "{lack}, {plan:?}");
+        sleep(Duration::from_millis(100)).await;
     }
     for receiving in receiving {
         // Where it saw what must not be, that is the reason to fail.

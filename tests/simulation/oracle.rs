@@ -25,6 +25,8 @@ struct Truth {
     nodes: HashMap<NodeId, Weak<Chaos>>,
     died: HashSet<NodeId>,
     closed: HashMap<String, u32>,
+    /// Which nodes told of the end of each guest.
+    left: HashMap<String, Vec<NodeId>>,
 }
 
 impl Oracle {
@@ -76,6 +78,22 @@ impl Oracle {
 
     pub(crate) fn closed(&self, client: &str) -> u32 {
         self.truth().closed.get(client).copied().unwrap_or_default()
+    }
+
+    /// A node tells of the end of a guest, unless it is dead and only seems to run.
+    pub(crate) fn left(&self, guest: &str, node: NodeId) {
+        let mut truth = self.truth();
+        let runs = truth.nodes.get(&node).and_then(Weak::upgrade);
+        if runs.is_some_and(|chaos| *chaos.life().borrow() != Life::Dead) {
+            truth.left.entry(guest.to_owned()).or_default().push(node);
+        }
+    }
+
+    /// How often the end of a guest was told, and how often by nodes that neither died nor were taken for dead.
+    pub(crate) fn ends(&self, guest: &str) -> (usize, usize) {
+        let truth = self.truth();
+        let told = truth.left.get(guest).map(Vec::as_slice).unwrap_or_default();
+        (told.len(), told.iter().filter(|node| !truth.died.contains(node)).count())
     }
 
     /// Whether what runs there now really runs.
