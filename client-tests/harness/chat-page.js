@@ -90,7 +90,8 @@ class ChatPage extends Page {
   async everything(step = 500, ms = 60_000) {
     const scroll = async ([px, patience]) => {
       const box = document.querySelector('[data-testid=messages]');
-      const frame = () => new Promise(window.requestAnimationFrame);
+      // Between two frames, as a person scrolls: the page hears of it before it draws again.
+      const frame = () => new Promise((done) => window.requestAnimationFrame(() => window.setTimeout(done)));
       const until = window.performance.now() + patience;
       const inTime = () => window.performance.now() < until;
       while (!document.querySelector('[data-testid=beginning]') && inTime()) {

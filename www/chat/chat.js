@@ -141,18 +141,19 @@ export class Chat extends EventTarget {
     return parsePerson(user).mark === this.mark;
   }
 
-  /** Asks for messages older than those that are here. Rejects when they cannot be had now. */
+  /** Asks for messages older than those that are here; whether it did. Rejects when they cannot be had now. */
   async loadOlder(room) {
-    if (room.isWhole || this.#loading.has(room) || !this.link.isOpen) return;
+    if (room.isWhole || this.#loading.has(room) || !this.link.isOpen) return false;
     this.#loading.add(room);
     try {
       const { cursor } = room;
       const page = await this.#ask(`rooms/${room.name}/history`, { before: cursor, limit: PAGE });
       // What was here may have been let go meanwhile.
-      if (room.cursor !== cursor) return;
+      if (room.cursor !== cursor) return true;
       const messages = page.messages.map(({ position, body }) => readMessage({ position, ...parseBody(body) }));
       room.prepend(messages, page.before, page.truncated);
       messages.forEach((message) => this.#arrived(message));
+      return true;
     } finally {
       this.#loading.delete(room);
     }

@@ -202,7 +202,8 @@ export class Conversation {
     try {
       const loading = this.#chat.loadOlder(room);
       this.#showOlder();
-      await loading;
+      // All of the page may have been here already, and one may stand at the very start.
+      if ((await loading) && room === this.#room) this.#list.look();
     } catch {
       if (room === this.#room) this.#olderFailed = this.#chat.link.isOpen;
     }

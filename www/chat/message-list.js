@@ -69,6 +69,11 @@ export class MessageList extends EventTarget {
     this.#schedule();
   }
 
+  /** Tells anew whether what is seen is near the start. */
+  look() {
+    if (this.#scroller.scrollTop < NEAR_START_PX) this.dispatchEvent(new Event('start'));
+  }
+
   scrollToEnd() {
     this.#followsEnd = true;
     this.#draw();
@@ -128,7 +133,7 @@ export class MessageList extends EventTarget {
       if (!this.#measure(first, last)) break;
     }
     this.#place(anchor);
-    if (this.#scroller.scrollTop < NEAR_START_PX) this.dispatchEvent(new Event('start'));
+    this.look();
   }
 
   /** Puts what is to be seen where it is to be seen. */

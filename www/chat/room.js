@@ -34,6 +34,8 @@ export class Room extends EventTarget {
   gone = 0;
 
   #known = new Set();
+  /** Messages that came after the one that was read last, and are not kept. */
+  #letGo = 0;
   /** The marks of those who have spoken, by their names. */
   #marks = new Map();
 
@@ -52,7 +54,7 @@ export class Room extends EventTarget {
   /** How many messages came after the one that was read last. */
   get unread() {
     if (this.newest === null) return 0;
-    return Math.max(0, distance(this.read, this.newest) ?? this.items.filter(isMessage).length);
+    return Math.max(0, distance(this.read, this.newest) ?? this.#letGo + this.items.filter(isMessage).length);
   }
 
   /** Whether another person of this name has spoken, too: the two can be told apart by their marks. */
@@ -103,12 +105,14 @@ export class Room extends EventTarget {
     if (this.isRead && this.read?.epoch === position?.epoch && distance(this.read, position) <= 0) return;
     this.isRead = true;
     this.read = position;
+    this.#letGo = 0;
     this.#changed('marks');
   }
 
   /** Lets go of what can be asked for again, as soon as there is more than `most`. */
   trim(most = KEPT_BEHIND) {
     if (this.items.length <= most) return;
+    this.#letGo += this.items.slice(0, -KEPT_BEHIND).filter(isMessage).length;
     this.items = this.items.slice(-KEPT_BEHIND);
     this.#known = new Set();
     this.#marks = new Map();
