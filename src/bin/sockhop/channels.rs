@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sockhop::ChannelPattern;
 use sockhop::store::Retention;
 
-use crate::settings::{at_least, time, unknown_option};
+use crate::file::unknown_option;
+use crate::settings::{at_least, time};
 use crate::units::{Size, Time};
 
 /// How much of a channel is kept.

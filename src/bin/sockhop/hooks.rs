@@ -4,9 +4,9 @@ use anyhow::{Context, bail};
 use sockhop::stomp::{HttpHook, Stomp, WorkerList};
 use sockhop::store::{ListName, RedisLists};
 
-use crate::options::Tuning;
 use crate::settings::{at_least, time};
 use crate::stomp::{first_given, read, told};
+use crate::tuning::Tuning;
 use crate::units::{Size, Time};
 
 /// Where the application is.

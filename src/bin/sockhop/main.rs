@@ -4,12 +4,14 @@ mod api;
 mod channels;
 mod cluster;
 mod demo;
+mod file;
 mod hooks;
 mod options;
 mod page;
 mod serve;
 mod settings;
 mod stomp;
+mod tuning;
 mod units;
 
 use std::io::IsTerminal;

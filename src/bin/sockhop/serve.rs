@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiPlace, ApiSettings};
 use crate::demo::TellingEcho;
-use crate::options::{HandlerKind, Tuning};
+use crate::options::HandlerKind;
 use crate::page;
 use crate::settings::{ServiceSettings, Settings};
 use crate::stomp::Around;
+use crate::tuning::Tuning;
 use crate::units::Size;
 
 /// Serves until SIGTERM or SIGINT, then drains.

@@ -1,25 +1,22 @@
 //! From options as given to settings that are whole and checked.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Args;
-use config::{Config, File, FileFormat, Value};
-use serde::Deserialize;
+use config::{Config, File, FileFormat};
+use sockhop::ChannelPattern;
 use sockhop::server::{Drain, Limits};
 use sockhop::stomp::Queues;
 use sockhop::store::{IdMemory, ListName, RedisLists, RedisStore, RedisStoreBuilder, Retention};
-use sockhop::{ChannelPattern, Origins, ServiceBuilder};
 
 use crate::api::{ApiPlace, ApiSettings};
-use crate::channels::Keeping;
-use crate::options::{HandlerKind, LogFormat, LogLevel, Options, Tuning};
-use crate::page;
+use crate::file;
+use crate::options::{HandlerKind, LogFormat, LogLevel, Options};
 use crate::stomp::{read, told};
-use crate::units::{Size, Time};
+use crate::tuning::Tuning;
+use crate::units::Time;
 
 /// All that the server needs to know.
 #[derive(Debug)]
@@ -70,7 +67,7 @@ impl Settings {
             let text =
                 std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
             let source = File::from_str(&text, FileFormat::Toml);
-            check_file(source.clone()).with_context(|| file.display().to_string())?;
+            file::check(source.clone()).with_context(|| file.display().to_string())?;
             sources = sources.add_source(source);
         }
         let options: Options = sources.add_source(Config::try_from(given)?).build()?.try_deserialize()?;
@@ -96,19 +93,19 @@ impl Settings {
             given => time("drain-grace", given, drain.grace)?,
         };
         drain.timeout = time("drain-timeout", options.drain_timeout, drain.timeout)?;
-        check_tuning(&options.service)?;
+        options.service.check()?;
 
         let mut services = Vec::new();
         for service in options.services {
             let prefix = service.prefix;
             check_prefix(&prefix)?;
             if let Some(unknown) = service.unknown.keys().next() {
-                return Err(unknown_option(unknown)).with_context(|| format!("service {prefix}"));
+                return Err(file::unknown_option(unknown)).with_context(|| format!("service {prefix}"));
             }
             if services.iter().any(|known: &ServiceSettings| known.prefix == prefix) {
                 bail!("service {prefix} is there twice: each prefix can have one service");
             }
-            check_tuning(&service.tuning).with_context(|| format!("service {prefix}"))?;
+            service.tuning.check().with_context(|| format!("service {prefix}"))?;
             let tuning = service.tuning.or(&options.service);
             services.push(ServiceSettings { prefix, handler: service.handler, tuning });
         }
@@ -240,79 +237,6 @@ fn store(
     }
 }
 
-/// Reads a file's options one by one, so that what is wrong is told with its key and value.
-fn check_file(source: File<config::FileSourceString, FileFormat>) -> anyhow::Result<()> {
-    let options: BTreeMap<String, Value> = Config::builder().add_source(source).build()?.try_deserialize()?;
-    for (key, value) in options {
-        match key.as_str() {
-            "services" => {
-                for service in value.into_array().context("services: write each as a [[services]] table")? {
-                    check_service(service)?;
-                }
-            }
-            "channels" => {
-                for channels in value.into_array().context("channels: write each as a [[channels]] table")? {
-                    check_channels(channels)?;
-                }
-            }
-            _ => alone::<Options>(&key, value)?,
-        }
-    }
-    Ok(())
-}
-
-fn check_channels(channels: Value) -> anyhow::Result<()> {
-    let mut options = channels.into_table().context("channels: write each as a [[channels]] table")?;
-    let pattern =
-        options.remove("pattern").context("channels: each [[channels]] table needs a pattern, like news/*")?;
-    let known = |(key, value)| alone::<Keeping>(key, value).with_context(|| format!("channels {pattern}"));
-    options.iter().map(|(key, value)| (key.as_str(), value.clone())).try_for_each(known)
-}
-
-fn check_service(service: Value) -> anyhow::Result<()> {
-    let options = service.into_table().context("services: write each as a [[services]] table")?;
-    let prefix = options.get("prefix").map_or_else(|| "without a prefix".to_owned(), Value::to_string);
-    for (key, value) in options {
-        match key.as_str() {
-            "prefix" => {}
-            "handler" => HandlerKind::named(&value.to_string())
-                .map(|_| ())
-                .map_err(|error| anyhow::anyhow!("service {prefix}: handler: {error}"))?,
-            _ => alone::<Tuning>(&key, value).with_context(|| format!("service {prefix}"))?,
-        }
-    }
-    Ok(())
-}
-
-/// An option of a table that does not exist, and which may be meant.
-pub(crate) fn unknown_option(name: &str) -> anyhow::Error {
-    let list = || "`sockhop serve --help` lists them".to_owned();
-    let hint = meant(name).map_or_else(list, |meant| format!("did you mean `{meant}`?"));
-    anyhow::anyhow!("there is no option `{name}`; {hint}")
-}
-
-/// Whether one option alone can be read.
-fn alone<'de, T: Deserialize<'de>>(key: &str, value: Value) -> anyhow::Result<()> {
-    let shown = value.to_string();
-    let read = Config::builder().set_override(key, value)?.build()?.try_deserialize::<T>();
-    read.map(|_| ()).with_context(|| match meant(key) {
-        Some(meant) => format!("{key} = {shown} (did you mean `{meant}`?)"),
-        None => format!("{key} = {shown}"),
-    })
-}
-
-/// The option whose name is like that of one that does not exist.
-fn meant(key: &str) -> Option<String> {
-    let command = Options::augment_args(clap::Command::new("sockhop"));
-    let names: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-    if names.contains(&key) {
-        return None;
-    }
-    let likeness = |name: &&str| strsim::jaro_winkler(name, key);
-    let nearest = names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&nearest) > 0.8).then(|| nearest.to_owned())
-}
-
 pub(crate) fn check_prefix(prefix: &str) -> anyhow::Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte);
     let valid = prefix.starts_with('/')
@@ -324,64 +248,6 @@ pub(crate) fn check_prefix(prefix: &str) -> anyhow::Result<()> {
         bail!("prefix = {prefix:?}: a prefix is a path like /chat, without a slash at its end");
     }
     Ok(())
-}
-
-fn check_tuning(tuning: &Tuning) -> anyhow::Result<()> {
-    for (name, value) in [
-        ("heartbeat", tuning.heartbeat),
-        ("disconnect-delay", tuning.disconnect_delay),
-        ("body-timeout", tuning.body_timeout),
-    ] {
-        time(name, value, LONGEST)?;
-    }
-    resume(tuning)?;
-    for (name, value) in [
-        ("response-limit", tuning.response_limit),
-        ("unread-limit", tuning.unread_limit),
-        ("message-limit", tuning.message_limit),
-        ("body-limit", tuning.body_limit),
-    ] {
-        if let Some(Size(bytes)) = value {
-            at_least(name, bytes, 1)?;
-        }
-    }
-    if let Some(most) = tuning.max_messages_per_second {
-        at_least("max-messages-per-second", most as usize, 1)?;
-    }
-    for origin in tuning.origins.iter().flatten() {
-        let host = origin.split_once("://").map(|(_, host)| host);
-        if host.is_none_or(|host| host.is_empty() || host.contains(['/', ' ', ';', ','])) {
-            bail!("origins: {origin:?} is no origin; write it like https://app.example.com, without a path");
-        }
-    }
-    if let Some(url) = &tuning.iframe_client_url
-        && !["/", "http://", "https://"].iter().any(|start| url.starts_with(start))
-    {
-        bail!("iframe-client-url = {url:?}: use an http(s) URL, or a path on this server that starts with /");
-    }
-    request_id_header(tuning)?;
-    crate::stomp::check(tuning)
-}
-
-fn request_id_header(tuning: &Tuning) -> anyhow::Result<Option<http::HeaderName>> {
-    match tuning.request_id_header.as_deref() {
-        None | Some("none") => Ok(None),
-        Some(name) => match name.parse() {
-            Ok(name) => Ok(Some(name)),
-            Err(_) => bail!("request-id-header = {name:?}: use a header's name, or `none`"),
-        },
-    }
-}
-
-/// How long sessions wait to be resumed, if they do.
-fn resume(tuning: &Tuning) -> anyhow::Result<Option<Duration>> {
-    match tuning.resume {
-        None | Some(Time(Duration::ZERO)) => Ok(None),
-        Some(given) if given.0 > ServiceBuilder::LONGEST_RESUME => {
-            bail!("resume = {given}: use at most {}, or 0s for none", Time(ServiceBuilder::LONGEST_RESUME))
-        }
-        given => time("resume", given, Duration::ZERO).map(Some),
-    }
 }
 
 pub(crate) fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow::Result<Duration> {
@@ -396,51 +262,13 @@ pub(crate) fn time(name: &str, given: Option<Time>, default: Duration) -> anyhow
 }
 
 /// Longer times would not be meant, and clocks could not add them.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) fn at_least(name: &str, value: usize, least: usize) -> anyhow::Result<usize> {
     if value < least {
         bail!("{name} = {value}: use at least {least}");
     }
     Ok(value)
-}
-
-impl Tuning {
-    /// A service with these options; what is not said stays the library's default.
-    pub(crate) fn apply(&self, mut service: ServiceBuilder) -> ServiceBuilder {
-        if let Some(Time(silence)) = self.heartbeat {
-            service = service.heartbeat(silence);
-        }
-        if let Some(Time(delay)) = self.disconnect_delay {
-            service = service.disconnect_delay(delay);
-        }
-        if let Some(Size(bytes)) = self.response_limit {
-            service = service.response_limit(bytes);
-        }
-        if let Some(Size(bytes)) = self.unread_limit {
-            service = service.unread_limit(bytes);
-        }
-        if let Some(Size(bytes)) = self.message_limit {
-            service = service.message_limit(bytes);
-        }
-        if let Some(Size(bytes)) = self.body_limit {
-            service = service.body_limit(bytes);
-        }
-        if let Some(Time(time)) = self.body_timeout {
-            service = service.body_timeout(time);
-        }
-        if let Some(origins) = &self.origins {
-            service = service.origins(Origins::Only(origins.clone()));
-        }
-        service
-            .max_messages_per_second(self.max_messages_per_second)
-            // Checked, as is the header's name below, when the settings were.
-            .resume(resume(self).unwrap_or_default())
-            .cookie_needed(self.cookie_needed.unwrap_or(false))
-            .websocket(self.websocket.unwrap_or(true))
-            .iframe_client_url(self.iframe_client_url.as_deref().unwrap_or(page::CLIENT))
-            .request_id_header(request_id_header(self).unwrap_or_default())
-    }
 }
 
 #[cfg(test)]
@@ -522,8 +350,8 @@ mod tests {
     fn a_service_may_have_no_resume_where_others_have() {
         let file = "resume = \"2m\"\n[[services]]\nprefix = \"/a\"\nhandler = \"echo\"\nresume = \"0s\"\n";
         let settings = load(&[], Some(file)).unwrap();
-        assert_eq!(resume(&settings.tuning).unwrap(), Some(Duration::from_secs(120)));
-        assert_eq!(resume(&settings.services[0].tuning).unwrap(), None);
+        assert_eq!(settings.tuning.resume().unwrap(), Some(Duration::from_secs(120)));
+        assert_eq!(settings.services[0].tuning.resume().unwrap(), None);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use sockhop::stomp::{PresencePattern, Rule, Stomp, Tokens};
 use sockhop::store::RedisLists;
 
 use crate::hooks;
-use crate::options::Tuning;
 use crate::settings::{at_least, time};
+use crate::tuning::Tuning;
 use crate::units::{Size, Time};
 
 /// What a service has to know of what is around it.
