@@ -23,7 +23,8 @@ struct Truth {
     /// Which nodes handled each send.
     handled: HashMap<String, Vec<NodeId>>,
     nodes: HashMap<NodeId, Weak<Chaos>>,
-    died: HashSet<NodeId>,
+    /// How often each node died, or was taken for dead.
+    died: HashMap<NodeId, u32>,
     closed: HashMap<String, u32>,
     /// Which nodes told of the end of each guest.
     left: HashMap<String, Vec<NodeId>>,
@@ -39,7 +40,11 @@ impl Oracle {
     }
 
     pub(crate) fn died(&self, node: NodeId) {
-        self.truth().died.insert(node);
+        *self.truth().died.entry(node).or_default() += 1;
+    }
+
+    fn deaths(&self, node: NodeId) -> u32 {
+        self.truth().died.get(&node).copied().unwrap_or_default()
     }
 
     /// The number to publish next.
@@ -73,7 +78,7 @@ impl Oracle {
     pub(crate) fn handled(&self, send: &str) -> usize {
         let truth = self.truth();
         let handlers = truth.handled.get(send).into_iter().flatten();
-        handlers.filter(|node| !truth.died.contains(node)).count()
+        handlers.filter(|node| !truth.died.contains_key(node)).count()
     }
 
     pub(crate) fn closed(&self, client: &str) -> u32 {
@@ -82,9 +87,8 @@ impl Oracle {
 
     /// A node tells of the end of a guest, unless it is dead and only seems to run.
     pub(crate) fn left(&self, guest: &str, node: NodeId) {
-        let mut truth = self.truth();
-        let runs = truth.nodes.get(&node).and_then(Weak::upgrade);
-        if runs.is_some_and(|chaos| *chaos.life().borrow() != Life::Dead) {
+        if self.lives(node, self.deaths(node)) {
+            let mut truth = self.truth();
             truth.left.entry(guest.to_owned()).or_default().push(node);
         }
     }
@@ -93,14 +97,13 @@ impl Oracle {
     pub(crate) fn ends(&self, guest: &str) -> (usize, usize) {
         let truth = self.truth();
         let told = truth.left.get(guest).map(Vec::as_slice).unwrap_or_default();
-        (told.len(), told.iter().filter(|node| !truth.died.contains(node)).count())
+        (told.len(), told.iter().filter(|node| !truth.died.contains_key(node)).count())
     }
 
-    /// Whether what runs there now really runs.
-    fn lives(&self, node: NodeId) -> bool {
-        let truth = self.truth();
-        let alive = truth.nodes.get(&node).and_then(Weak::upgrade);
-        alive.is_some_and(|chaos| *chaos.life().borrow() != Life::Dead) && !truth.died.contains(&node)
+    /// Whether what runs there now really runs, and was not given up on since the node had died so often.
+    fn lives(&self, node: NodeId, deaths: u32) -> bool {
+        let alive = self.truth().nodes.get(&node).and_then(Weak::upgrade);
+        alive.is_some_and(|chaos| *chaos.life().borrow() != Life::Dead) && self.deaths(node) == deaths
     }
 }
 
@@ -116,12 +119,13 @@ fn client(session: &Session) -> String {
 
 impl Handler for Ledger {
     async fn on_open(&self, session: &Session) {
+        let deaths = self.oracle.deaths(self.node.id());
         for channel in CHANNELS {
             if session.subscribe(&ChannelName::new(channel).unwrap()).await.is_err() {
                 return;
             }
         }
-        if self.oracle.lives(self.node.id()) {
+        if self.oracle.lives(self.node.id(), deaths) {
             let mut truth = self.oracle.truth();
             let due = CHANNELS.map(|channel| truth.begun.get(channel).copied().unwrap_or_default() + 1);
             truth.due.insert(client(session), due);
@@ -138,7 +142,7 @@ impl Handler for Ledger {
     }
 
     async fn on_close(&self, session: &Session, _reason: &CloseReason) {
-        if self.oracle.lives(self.node.id()) {
+        if self.oracle.lives(self.node.id(), 0) {
             *self.oracle.truth().closed.entry(client(session)).or_default() += 1;
         }
     }
