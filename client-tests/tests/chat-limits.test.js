@@ -96,14 +96,13 @@ describe('the chat', () => {
     await two.connected();
     await one.openRoom(other);
     await listsRoom(two, other);
+    await one.at(`room-${room}`).click();
+    await one.reads('room-title', new RegExp(`^${room}$`));
     const robot = test.add(await connectToChat(server.url));
     await robot.say(other, 'for both');
     await two.reads(`unread-${other}`, /^1$/);
     await two.page.getByLabel(`Leave ${other}`, { exact: true }).click();
-    await listsRoom(two, other, false);
-    await one.at(`room-${room}`).click();
-    await one.reads('room-title', new RegExp(`^${room}$`));
-    await one.page.getByLabel(`Leave ${other}`, { exact: true }).click();
+    await listsRoom(one, other, false);
     await two.openRoom(other);
     await two.shows('for both');
     await listsRoom(one, other);

@@ -133,8 +133,10 @@ impl Tags {
                 self.0.clear();
             }
         }
-        self.0.insert(Arc::clone(tag));
-        Arc::clone(tag)
+        // One of its own: others than follows have what was given, too.
+        let own: Arc<str> = Arc::from(&**tag);
+        self.0.insert(Arc::clone(&own));
+        own
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, RwLock, Weak};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -97,10 +98,10 @@ impl NodeBuilder {
     }
 
     /// How long channels, and queues, remember the ids of messages that are [published once](Node::publish_once). See
-    /// [`IdMemory::default`]. Nodes that share a store should have the same.
+    /// [`IdMemory::default`]; a year at most. Nodes that share a store should have the same.
     #[must_use]
     pub fn id_memory(mut self, memory: IdMemory) -> Self {
-        self.id_memory = memory;
+        self.id_memory = IdMemory { ids: memory.ids.max(1), time: memory.time.min(LONGEST) };
         self
     }
 
@@ -137,3 +138,6 @@ impl NodeBuilder {
         Node { inner }
     }
 }
+
+/// Longer times would not be meant, and clocks could not add them.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -155,7 +155,7 @@ impl Node {
     ) -> Result<Vec<Once>, PublishError> {
         let inner = &*self.inner;
         let known = inner.catalogue.enter(inner, channel).await.map_err(PublishError::Refused)?;
-        let retention = inner.retentions.of(channel);
+        let retention = inner.retention(channel);
         let publish = PublishOnce { channel, messages, retention, memory: inner.id_memory };
         let outcomes = inner.store.publish_once(publish).await?;
         if let Some(last) = outcomes.iter().rfind(|outcome| outcome.is_new()) {
@@ -171,7 +171,7 @@ impl Node {
         queue: &ChannelName,
         messages: &[Message],
     ) -> Result<Published, PublishError> {
-        let retention = self.inner.retentions.of(queue);
+        let retention = self.inner.retention(queue);
         let publish = Publish { channel: queue, messages, retention, batch: None };
         let published = self.inner.store.enqueue(publish).await?;
         self.inner.metrics.published.increment(published.count);
@@ -185,7 +185,7 @@ impl Node {
         messages: &[(MessageId, Message)],
     ) -> Result<Vec<Once>, PublishError> {
         let inner = &*self.inner;
-        let retention = inner.retentions.of(queue);
+        let retention = inner.retention(queue);
         let enqueue = PublishOnce { channel: queue, messages, retention, memory: inner.id_memory };
         let outcomes = inner.store.enqueue_once(enqueue).await?;
         inner.count_new(&outcomes);

@@ -92,7 +92,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Appends messages to a queue, all or none: each is given to one of its consumers, in the order in which they were
     /// accepted, and kept until one has handled it. Of the retention, entries and bytes count: past these nothing is
-    /// dropped, but [`PublishError::Full`] answered. A [`Batch`] works as for [`publish`](Self::publish).
+    /// dropped, but [`PublishError::Full`] answered: also for what was enqueued together with something that is refused. A
+    /// [`Batch`] works as for [`publish`](Self::publish).
     async fn enqueue(&self, enqueue: Publish<'_>) -> Result<Published, PublishError>;
 
     /// Appends those messages to a queue whose ids it does not remember, all or none of these, and answers what became of

@@ -10,6 +10,7 @@ mod faults;
 mod foreign;
 mod frozen;
 mod harness;
+mod held;
 mod hooks;
 mod ids;
 mod lists;

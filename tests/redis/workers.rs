@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::backend::{Answer, Backend};
 use crate::examples::block;
+use crate::held::Held;
 use crate::hooks::Client;
 use crate::program::Program;
 use crate::server::{Redis, until};
@@ -37,53 +36,6 @@ const FLAGS: [&str; 12] = [
     "--app-hooks",
     "/app/orders/** redis:sockhop:{orders}",
 ];
-
-/// A server that does what it is told, and whose answers may be kept from whoever has asked.
-struct Held {
-    port: u16,
-    is_held: Arc<AtomicBool>,
-}
-
-impl Held {
-    fn before(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        let is_held = Arc::<AtomicBool>::default();
-        let held = Arc::clone(&is_held);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
-                let ends = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
-                thread::spawn(move || copy(client, server, &AtomicBool::new(false)));
-                let held = Arc::clone(&held);
-                thread::spawn(move || copy(ends.1, ends.0, &held));
-            }
-        });
-        Self { port, is_held }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    fn hold(&self) {
-        self.is_held.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Copies until one side is gone; nothing more as soon as it is held.
-fn copy(mut from: TcpStream, mut to: TcpStream, is_held: &AtomicBool) {
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if is_held.load(Ordering::SeqCst) {
-            continue;
-        }
-        if to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-}
 
 fn start(redis: &Redis, lists: &str) -> Program {
     Program::start(&redis.url(), &[&FLAGS[..], &["--list-store", lists]].concat())

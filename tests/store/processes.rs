@@ -45,7 +45,7 @@ async fn a_node_that_others_have_not_heard_of_yet_is_not_taken_for_dead() {
 /// Nodes of a process each: one dies, and then the one that was given what it has left.
 async fn an_end_is_given_on_as_often_as_nodes_die(url: &str) {
     // Well below the time after which every end that was given is looked at.
-    const SOON: Duration = Duration::from_secs(12);
+    const SOON: Duration = Duration::from_secs(17);
     let join = || World::redis_with(url, "deaths", Duration::from_secs(2));
     let worlds = [join().await, join().await, join().await];
     let [first, mut second, mut third] = worlds.each_ref().map(World::join);

@@ -97,6 +97,14 @@ pub enum BodyError {
     Broken,
 }
 
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl std::error::Error for BodyError {}
+
 impl BodyError {
     pub(crate) fn status(self) -> StatusCode {
         match self {

@@ -112,6 +112,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_has_to_be_escaped_is_found_wherever_blocks_begin_and_end() {
+        for plain in ["x", "é", "가"] {
+            for before in 0..2 * BLOCK + 2 {
+                for after in [0, 1, BLOCK, 2 * BLOCK + 1] {
+                    for (special, escaped) in
+                        [("\"", "\\\""), ("\n", "\\n"), ("\u{2028}", "\\u2028"), ("😀", "\\ud83d\\ude00")]
+                    {
+                        let (before, after) = (plain.repeat(before), plain.repeat(after));
+                        let quoted = format!("\"{before}{escaped}{after}\"");
+                        assert_eq!(quote(&format!("{before}{special}{after}")), quoted);
+                    }
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_json_parser_reads_the_text_back(text in ".*") {

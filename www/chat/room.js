@@ -82,6 +82,7 @@ export class Room extends EventTarget {
     const fresh = first ? messages.filter(({ position }) => distance(position, first) > 0) : messages;
     fresh.forEach((message) => this.#keep(message));
     this.items = [...fresh, ...this.items];
+    this.#letGo = Math.max(0, this.#letGo - fresh.length);
     if (this.newest === null && fresh.length > 0) this.newest = fresh.at(-1).position;
     this.cursor = cursor;
     this.isWhole = cursor === null;
@@ -112,7 +113,7 @@ export class Room extends EventTarget {
   /** Lets go of what can be asked for again, as soon as there is more than `most`. */
   trim(most = KEPT_BEHIND) {
     if (this.items.length <= most) return;
-    this.#letGo += this.items.slice(0, -KEPT_BEHIND).filter(isMessage).length;
+    this.#letGo += this.items.slice(0, -KEPT_BEHIND).filter((item) => isMessage(item) && this.#isUnread(item)).length;
     this.items = this.items.slice(-KEPT_BEHIND);
     this.#known = new Set();
     this.#marks = new Map();
@@ -126,10 +127,16 @@ export class Room extends EventTarget {
   #missed(step) {
     this.gone += step > 1 ? step - 1 : 1;
     this.items = [];
+    this.#letGo = 0;
     this.#known = new Set();
     this.cursor = null;
     this.isWhole = false;
     this.#changed('reset');
+  }
+
+  /** Whether it came after the one that was read last, or nobody knows. */
+  #isUnread({ position }) {
+    return (distance(this.read, position) ?? 1) > 0;
   }
 
   /** Whether this was sent before: somebody who had no answer has sent it again. */

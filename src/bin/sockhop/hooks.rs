@@ -74,7 +74,7 @@ pub(crate) fn check(tuning: &Tuning) -> anyhow::Result<()> {
     }
     if tuning.app_list_limit.is_some() && !has_list(&app_hooks) {
         bail!(
-            "app-list-limit: this is of use only with a list of workers, like redis:sockhop:orders in app-hooks"
+            "app-list-limit: this is of use only with a list of workers, like redis:sockhop:{{orders}} in app-hooks"
         );
     }
     at_least("app-list-limit", tuning.app_list_limit.unwrap_or(1), 1)?;

@@ -192,7 +192,7 @@ pub(crate) struct Tuning {
     pub(crate) presence: Option<Vec<String>>,
 
     /// Of STOMP: who handles what clients send to the application, such as `/app/** https://backend.example.com/sockhop`
-    /// or, for workers that pop from a list in Redis, `/app/orders/** redis:sockhop:orders`; may be given again; the first
+    /// or, for workers that pop from a list in Redis, `/app/orders/** redis:sockhop:{orders}`; may be given again; the first
     /// whose destination fits gets a message [default: nobody]
     #[arg(long, env = "SOCKHOP_APP_HOOKS", value_name = "HOOK", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::answer::{check_headers, message};
 use crate::stomp::{Broker, BrokerError, StompMessage};
-use crate::store::{ListName, Once, RedisLists, StoreError, Taken, Waiting};
+use crate::store::{ListName, Once, PublishError, RedisLists, StoreError, Taken, Waiting};
 use crate::{MessageId, Node};
 
 /// A list whose messages nodes publish, in its order: for a backend that only has a client for Redis.
@@ -144,6 +144,7 @@ impl PublishList {
 async fn publish(broker: &Broker, items: &[Vec<u8>]) -> Dealt {
     let parsed: Vec<_> = items.iter().map(|item| Item::parse(item)).collect();
     let mut dealt = Dealt::default();
+    let mut most = usize::MAX;
     while let Some(first) = parsed.get(dealt.count) {
         let first = match first {
             Ok(first) => first,
@@ -153,13 +154,16 @@ async fn publish(broker: &Broker, items: &[Vec<u8>]) -> Dealt {
             }
         };
         let run = parsed[dealt.count..].iter().map_while(|item| item.as_ref().ok());
-        let run: Vec<_> = run.take_while(|item| item.goes_with(first)).collect();
+        let run: Vec<_> = run.take_while(|item| item.goes_with(first)).take(most).collect();
         match send(broker, first, &run).await {
             Ok(outcomes) => {
+                most = usize::MAX;
                 for outcome in outcomes {
                     dealt.note(outcome, &items[dealt.count]);
                 }
             }
+            // A queue takes all of them or none, and may have room for some.
+            Err(BrokerError::Publish(PublishError::Full)) if run.len() > 1 => most = run.len() / 2,
             Err(BrokerError::Publish(error)) => {
                 dealt.stopped = Some(error.into());
                 return dealt;
@@ -283,9 +287,22 @@ mod tests {
         for rest in [&items[..], &items[2..]] {
             let dealt = publish(&broker, rest).await;
             assert_eq!(rest[dealt.count..], items[2..], "it comes no further than what is refused");
-            assert_eq!((dealt.refused.len(), dealt.stopped), (0, Some(crate::store::PublishError::Full.into())));
+            assert_eq!((dealt.refused.len(), dealt.stopped), (0, Some(PublishError::Full.into())));
         }
         let taken = broker.send_once("/queue/a", "1", "").await.unwrap();
         assert!(matches!(taken, Once::Repeated(_)), "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn of_neighbours_for_a_queue_as_many_are_sent_as_it_has_room_for() {
+        let few = crate::store::Retention { entries: 4, ..Default::default() };
+        let node = Node::builder().retention_of("/queue/*".parse().unwrap(), few).build();
+        let broker = Broker::new(&node);
+        broker.send("/queue/a", "before").await.unwrap();
+        let items: Vec<_> = (1..=100)
+            .map(|id: u32| json!({ "destination": "/queue/a", "id": id.to_string() }).to_string().into_bytes())
+            .collect();
+        let dealt = publish(&broker, &items).await;
+        assert_eq!((dealt.count, dealt.stopped), (3, Some(PublishError::Full.into())));
     }
 }

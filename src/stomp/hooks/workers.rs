@@ -20,7 +20,7 @@ use crate::store::{AppendError, Appended, ListName, RedisLists};
 /// use sockhop::store::RedisStore;
 ///
 /// # fn start(store: &RedisStore) {
-/// let orders = WorkerList::new(store.lists(), "sockhop:orders".parse().unwrap());
+/// let orders = WorkerList::new(store.lists(), "sockhop:{orders}".parse().unwrap());
 /// let stomp = Stomp::new().app("/app/orders/**", orders);
 /// # }
 /// ```

@@ -44,8 +44,9 @@ impl Calls {
         self.lock().running.get(&turn).copied()
     }
 
-    pub(super) fn given(&self, session: SessionRef) {
-        self.lock().given.insert(session);
+    /// An end is handed out, unless it was.
+    pub(super) fn given(&self, session: SessionRef) -> bool {
+        self.lock().given.insert(session)
     }
 
     pub(super) fn handled(&self, session: SessionRef) {

@@ -27,6 +27,21 @@ pub(super) struct QueueKeys {
     pub(super) slot: u16,
 }
 
+impl ChannelKeys {
+    /// The keys of the ids that the channel remembers: the younger and the elder generation.
+    pub(super) fn ids(&self) -> [String; 2] {
+        let stem = self.keys[0].trim_end_matches("head");
+        ["ids", "ids-old"].map(|kind| format!("{stem}{kind}"))
+    }
+}
+
+impl QueueKeys {
+    /// As those of a channel.
+    pub(super) fn ids(&self) -> [String; 2] {
+        ["ids", "ids-old"].map(|kind| format!("{}-{kind}", self.keys[0]))
+    }
+}
+
 /// The keys of one roster: those of the channel that it belongs to, its members, their stays, and those that are over.
 pub(super) struct RosterKeys {
     pub(super) keys: [String; 5],
@@ -126,12 +141,6 @@ impl Keys {
         let tag = channel_tag(name.as_str());
         let slot = slot_of(&tag);
         QueueKeys { keys: [format!("{}:{{{tag}}}:queue", self.prefix)], slot }
-    }
-
-    /// The keys of the ids that a channel or a queue remembers: the younger and the elder generation.
-    pub(super) fn ids(&self, name: &ChannelName) -> [String; 2] {
-        let (prefix, tag) = (&self.prefix, channel_tag(name.as_str()));
-        ["ids", "ids-old"].map(|kind| format!("{prefix}:{{{tag}}}:{kind}"))
     }
 
     pub(super) fn roster(&self, name: &ChannelName) -> RosterKeys {

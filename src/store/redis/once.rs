@@ -21,7 +21,8 @@ type Told = Option<Once>;
 impl Inner {
     /// Publishes a batch of messages with ids, and answers each of its publishes.
     pub(super) async fn publish_batch_once(&self, channel: &ChannelName, batch: Vec<Waiting>) {
-        let (keys, [young, old]) = (self.keys.channel(channel), self.keys.ids(channel));
+        let keys = self.keys.channel(channel);
+        let [young, old] = keys.ids();
         let [head, log] = keys.keys;
         let (all, limits) = ([head, log, young, old], Limits::of(&batch));
         let (names, frames) = encode(&batch);
@@ -44,12 +45,13 @@ impl Inner {
             script::PUBLISH_ONCE.command(&all, &arguments)
         };
         let answer = self.runner.run(keys.slot, &script::PUBLISH_ONCE, command).await;
-        tell(batch, answer);
+        tell(batch, script::PUBLISH_ONCE.operation, answer);
     }
 
     /// Enqueues groups of messages with ids, and answers each.
     pub(super) async fn enqueue_batch_once(&self, queue: &ChannelName, groups: Vec<Waiting>) {
-        let (keys, [young, old]) = (self.keys.queue(queue), self.keys.ids(queue));
+        let keys = self.keys.queue(queue);
+        let [young, old] = keys.ids();
         let [head] = keys.keys;
         let (all, limits) = ([head, young, old], Limits::of(&groups));
         let encoded: Vec<_> = groups.iter().map(|group| encode(std::slice::from_ref(group))).collect();
@@ -71,7 +73,7 @@ impl Inner {
             script::ENQUEUE_ONCE.command(&all, &arguments)
         };
         let answer = self.runner.run(keys.slot, &script::ENQUEUE_ONCE, command).await;
-        tell(groups, answer);
+        tell(groups, script::ENQUEUE_ONCE.operation, answer);
     }
 }
 
@@ -112,9 +114,11 @@ fn encode(batch: &[Waiting]) -> (Vec<u8>, Vec<Bytes>) {
 }
 
 /// Tells everybody in a batch what became of their messages.
-fn tell(batch: Vec<Waiting>, answer: Result<Value, Failure>) {
+fn tell(batch: Vec<Waiting>, operation: &'static str, answer: Result<Value, Failure>) {
     let count = batch.iter().map(|waiting| waiting.messages.len()).sum();
-    let told = answer.map_err(not_published).and_then(|answer| read(answer, count).map_err(PublishError::Unknown));
+    let told = answer
+        .map_err(not_published)
+        .and_then(|answer| read(answer, operation, count).map_err(PublishError::Unknown));
     let mut at = 0;
     for waiting in batch {
         let own = at..at + waiting.messages.len();
@@ -128,33 +132,30 @@ fn tell(batch: Vec<Waiting>, answer: Result<Value, Failure>) {
 }
 
 /// What became of so many messages.
-fn read(answer: Value, count: usize) -> Result<Vec<Told>, StoreError> {
-    let mut reply = Reply::new("publish once", answer)?;
+fn read(answer: Value, operation: &'static str, count: usize) -> Result<Vec<Told>, StoreError> {
+    let garbled = || StoreError { operation, reason: "the answer was not understood".to_owned() };
+    let mut reply = Reply::new(operation, answer)?;
     let mut told = Vec::with_capacity(count);
     while reply.has_more() {
-        told.push(outcome(&reply.bytes()?)?);
+        told.push(outcome(&reply.bytes()?).ok_or_else(garbled)?);
     }
     if told.len() == count { Ok(told) } else { Err(garbled()) }
 }
 
 /// What became of a message: a letter, and where it is: epoch and seq.
-fn outcome(told: &[u8]) -> Result<Told, StoreError> {
+fn outcome(told: &[u8]) -> Option<Told> {
     if told == b"f" {
-        return Ok(None);
+        return Some(None);
     }
-    let (kind, place) = told.split_first().ok_or_else(garbled)?;
-    let (epoch, seq) = place.split_first_chunk::<8>().ok_or_else(garbled)?;
-    let seq: [u8; 6] = seq.try_into().map_err(|_| garbled())?;
+    let (kind, place) = told.split_first()?;
+    let (epoch, seq) = place.split_first_chunk::<8>()?;
+    let seq: [u8; 6] = seq.try_into().ok()?;
     let seq = seq.iter().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
     let position = Position { epoch: Epoch(u64::from_be_bytes(*epoch)), seq };
     match kind {
-        b'a' => Ok(Some(Once::Published(position))),
-        b'r' => Ok(Some(Once::Repeated(position))),
-        b'c' => Ok(Some(Once::Conflict(position))),
-        _ => Err(garbled()),
+        b'a' => Some(Some(Once::Published(position))),
+        b'r' => Some(Some(Once::Repeated(position))),
+        b'c' => Some(Some(Once::Conflict(position))),
+        _ => None,
     }
-}
-
-fn garbled() -> StoreError {
-    StoreError { operation: "publish once", reason: "the answer was not understood".to_owned() }
 }

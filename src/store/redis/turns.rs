@@ -156,7 +156,7 @@ impl Inner {
         let code = u16::try_from(ended.number()?).unwrap_or(1000);
         let reason = CloseReason::from_parts(code, ended.text()?);
         let (origin, attributes) = read_info(&mut ended.list()?)?;
-        self.calls.given(session);
-        Ok(Some(Ended { session, origin, attributes, reason }))
+        // Two scripts may have said so one after the other.
+        Ok(self.calls.given(session).then_some(Ended { session, origin, attributes, reason }))
     }
 }

@@ -5,23 +5,22 @@ local most_ids, time = tonumber(ARGV[5]), tonumber(ARGV[6])
 local q = begin_queue(load_queue(), epoch, writer)
 local at = now()
 local begun = make_room(KEYS[2], KEYS[3], at, most_ids, time)
-local held, is_full, mine, answers, from = redis.call('HLEN', key('messages')), false, {}, {}, 7
+local held, mine, answers, from = redis.call('HLEN', key('messages')), {}, {}, 7
 while from <= #ARGV do
   local names, frames = ARGV[from], {}
   for i = from + 1, from + #names / NAME_BYTES do frames[#frames + 1] = ARGV[i] end
   local fresh, ids, told = sift(KEYS[2], KEYS[3], mine, names, frames, q[Q_EPOCH], q[Q_LAST])
   local fits = #fresh == 0
-  -- Behind a group that is refused none is taken: they would change places.
-  if not fits and not is_full then
+  if not fits then
     local holds = put(q, held, fresh, most, most_bytes)
-    fits, is_full, held = holds, not holds, holds or held
+    fits, held = holds, holds or held
   end
   for _, answer in ipairs(told) do answers[#answers + 1] = fits and answer or 'f' end
   for id, known in pairs(fits and ids or {}) do mine[id] = known end
   from = from + #frames + 1
 end
--- Taken first, remembered then: what goes wrong between the two is sent twice, and not lost.
-remember(KEYS[2], begun, mine, time)
 assign(q, at, epoch, writer)
 save_queue(q, at)
+-- Taken first, remembered then: what goes wrong between the two is sent twice, and not lost.
+remember(KEYS[2], begun, mine, time)
 return answers

@@ -37,5 +37,5 @@ local function remember(young, begun, ids, time)
   if not next(ids) then return end
   redis.call('HSET', young, '', begun)
   for id, known in pairs(ids) do redis.call('HSET', young, id, known) end
-  redis.call('PEXPIRE', young, 2 * time)
+  redis.call('PEXPIREAT', young, begun + 2 * time)
 end
