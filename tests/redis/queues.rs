@@ -75,7 +75,7 @@ async fn the_ids_of_a_queue_are_known_for_longer_than_the_queue_itself() {
     store.cancel(&consumer(), None).await.unwrap();
     let left = |kind: &str| redis.number(&["PTTL", &format!("sockhop:{{c:/queue/a}}:{kind}")]);
     assert!(left("queue") <= 600_000, "an empty queue goes soon");
-    assert!(left("ids") > 3_600_000, "and its ids do not");
+    assert!(left("queue-ids") > 3_600_000, "and its ids do not");
     // As if that time were over.
     assert_eq!(redis.number(&["DEL", "sockhop:{c:/queue/a}:queue"]), 1);
     assert_eq!(enqueue(store, &text).await, Ok(vec![Once::Repeated(first)]));
