@@ -1,6 +1,7 @@
 //! Three nodes on one Redis, each behind a relay, as processes that can be killed, stopped, drained and restarted.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::{env, thread};
@@ -9,7 +10,7 @@ use crate::redis_server::{Redis, free_port, until};
 use crate::relay::Relay;
 use crate::server::{PATIENCE, Server};
 
-/// A process that ends with its guard, also when this process is killed.
+/// A process that ends with its guard, also when this process is killed, and with it what it has started: a proxy's workers.
 pub(crate) struct Process {
     child: Child,
     watchdog: Child,
@@ -17,10 +18,10 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
-        let child = command.stdin(Stdio::null()).spawn();
+        let child = command.stdin(Stdio::null()).process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let watchdog = Command::new("sh")
-            .args(["-c", "read -r _ || kill -9 \"$1\"", "watchdog", &child.id().to_string()])
+            .args(["-c", "read -r _ || kill -9 \"-$1\"", "watchdog", &child.id().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -53,8 +54,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.ended().is_none() {
+            let group = format!("-{}", self.child.id());
+            let _ = Command::new("kill").args(["-9", "--", &group]).status();
+            let _ = self.child.wait();
+        }
         if let Some(mut stand_down) = self.watchdog.stdin.take() {
             let _ = stand_down.write_all(b"\n");
         }
