@@ -6,10 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sockhop_transports::Message;
 use tokio::time::Instant;
 
+use super::batches::Batches;
 use super::ids::Ids;
 use crate::id::NodeId;
 use crate::store::{
-    Batch, Entry, Epoch, Excerpt, Once, Position, Publish, PublishOnce, Published, Retention, Slice, Span,
+    Entry, Epoch, Excerpt, Once, Position, Publish, PublishOnce, Published, Retention, Slice, Span,
 };
 
 /// A channel: its newest entries, and who follows it.
@@ -20,8 +21,7 @@ pub(super) struct Log {
     entries: VecDeque<Kept>,
     bytes: usize,
     retention: Retention,
-    /// The last batch of each node that named its batches.
-    batches: Vec<(Batch, Published)>,
+    batches: Batches<Published>,
     ids: Ids,
     /// Who follows, and how often; few, and in the order in which they came, so that a run can be repeated.
     followers: Vec<(NodeId, u32)>,
@@ -44,8 +44,6 @@ impl Kept {
 
 /// How long the head of a log outlives its entries: a cursor that waits longer is told that its epoch is gone.
 const HEAD_TTL: std::time::Duration = std::time::Duration::from_secs(3600);
-/// Nodes whose last batch is remembered.
-const BATCHES: usize = 64;
 
 impl Log {
     pub(super) fn new(now: Instant) -> Self {
@@ -55,7 +53,7 @@ impl Log {
             entries: VecDeque::new(),
             bytes: 0,
             retention: Retention::default(),
-            batches: Vec::new(),
+            batches: Batches::default(),
             ids: Ids::default(),
             followers: Vec::new(),
             used: now,
@@ -95,7 +93,7 @@ impl Log {
     pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Instant) -> (Published, Vec<Entry>) {
         self.used = now;
         self.retention = publish.retention;
-        if let Some(published) = publish.batch.and_then(|batch| self.already(batch)) {
+        if let Some(published) = publish.batch.and_then(|batch| self.batches.already(batch)) {
             return (published, Vec::new());
         }
         let at = wall_clock();
@@ -104,7 +102,7 @@ impl Log {
         self.trim(now);
         let published = Published { last: self.head(), count: appended.len() as u64 };
         if let Some(batch) = publish.batch {
-            self.remember(batch, published);
+            self.batches.remember(batch, published);
         }
         (published, appended)
     }
@@ -161,19 +159,6 @@ impl Log {
         let outcomes = self.ids.remember(sifted, now);
         self.trim(now);
         (outcomes, appended)
-    }
-
-    fn already(&self, batch: Batch) -> Option<Published> {
-        let (last, published) = self.batches.iter().find(|(last, _)| last.node == batch.node)?;
-        (batch.number <= last.number).then_some(*published)
-    }
-
-    fn remember(&mut self, batch: Batch, published: Published) {
-        self.batches.retain(|(last, _)| last.node != batch.node);
-        if self.batches.len() == BATCHES {
-            self.batches.remove(0);
-        }
-        self.batches.push((batch, published));
     }
 
     pub(super) fn read(&self, after: Position, bytes: usize) -> Slice {

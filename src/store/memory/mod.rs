@@ -3,6 +3,7 @@
 //! It is the reference of what a [`Store`] does, and a product: a single node needs no other. Several nodes of one
 //! process may share it.
 
+mod batches;
 mod catalogue;
 mod channels;
 mod ids;

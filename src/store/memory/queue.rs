@@ -6,11 +6,12 @@ use std::time::Duration;
 use sockhop_transports::Message;
 use tokio::time::Instant;
 
+use super::batches::Batches;
 use super::ids::Ids;
 use crate::store::queue::{KEPT, MOST_BYTES, MOST_ENDED, REMEMBERED, SPAN};
 use crate::store::{
-    Batch, ConsumeError, ConsumerId, Epoch, Once, Position, Publish, PublishError, PublishOnce, Published,
-    Retention, Settle, Which, size_of,
+    ConsumeError, ConsumerId, Epoch, Once, Position, Publish, PublishError, PublishOnce, Published, Retention,
+    Settle, Which, size_of,
 };
 
 /// A queue: what nobody has handled yet, and who consumes.
@@ -27,8 +28,8 @@ pub(super) struct Queue {
     free: VecDeque<ConsumerId>,
     /// Consumers that have ended, the oldest first.
     ended: VecDeque<(Instant, ConsumerId)>,
-    /// The last batch of each node that named its batches.
-    batches: Vec<(Batch, Option<Published>)>,
+    /// Of one that was refused, nothing was taken.
+    batches: Batches<Option<Published>>,
     ids: Ids,
     used: Instant,
 }
@@ -61,9 +62,6 @@ pub(super) struct Given {
     pub(super) messages: Vec<Message>,
 }
 
-/// Nodes whose last batch is remembered.
-const BATCHES: usize = 64;
-
 impl Member {
     fn is_free(&self) -> bool {
         let span = SPAN * self.credit as u64;
@@ -87,7 +85,7 @@ impl Queue {
             consumers: HashMap::new(),
             free: VecDeque::new(),
             ended: VecDeque::new(),
-            batches: Vec::new(),
+            batches: Batches::default(),
             ids: Ids::default(),
             used: now,
         }
@@ -96,19 +94,12 @@ impl Queue {
     /// Takes messages, all or none, unless this very batch was taken before.
     pub(super) fn enqueue(&mut self, publish: &Publish<'_>, now: Instant) -> Result<Published, PublishError> {
         self.used = now;
-        if let Some(batch) = publish.batch
-            && let Some((last, published)) = self.batches.iter().find(|(last, _)| last.node == batch.node)
-            && batch.number <= last.number
-        {
+        if let Some(published) = publish.batch.and_then(|batch| self.batches.already(batch)) {
             return published.ok_or(PublishError::Full);
         }
         let published = self.has_room(publish.messages, &publish.retention).then(|| self.take(publish.messages));
         if let Some(batch) = publish.batch {
-            self.batches.retain(|(last, _)| last.node != batch.node);
-            if self.batches.len() == BATCHES {
-                self.batches.remove(0);
-            }
-            self.batches.push((batch, published));
+            self.batches.remember(batch, published);
         }
         published.ok_or(PublishError::Full)
     }
