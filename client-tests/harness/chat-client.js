@@ -5,6 +5,9 @@ import WebSocket from 'ws';
 import { within } from './deadline.js';
 import { OPEN_MS } from './patience.js';
 
+/** A room that no other test knows. */
+export const newRoom = () => `room-${crypto.randomUUID().slice(0, 8)}`;
+
 /** Connects to the chat at `url`; rejects with the server's ERROR frame when that lets nobody in. */
 export async function connectToChat(url, { login = 'Robot', passcode = 'r'.repeat(32) } = {}) {
   const client = new ChatClient(url, { login, passcode });

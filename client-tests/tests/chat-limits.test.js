@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, describe } from 'node:test';
-import { connectToChat } from '../harness/chat-client.js';
+import { connectToChat, newRoom } from '../harness/chat-client.js';
 import { openChat } from '../harness/chat-page.js';
 import { startChromium } from '../harness/chromium-place.js';
 import { Lifetime } from '../harness/lifetime.js';
@@ -14,8 +14,6 @@ import { startSockhop } from '../harness/sockhop.js';
 const life = new Lifetime();
 const server = life.add(await startSockhop({ args: ['--demo'] }));
 const browser = life.add(await startChromium());
-
-const newRoom = () => `room-${crypto.randomUUID().slice(0, 8)}`;
 
 /** Opens the chat for Ann; `kept` is what her browser remembers: storage, then name, then value. */
 async function ann(test, { url = server.url, kept = {}, ...options }) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, describe } from 'node:test';
-import { connectToChat } from '../harness/chat-client.js';
+import { connectToChat, newRoom } from '../harness/chat-client.js';
 import { startCluster } from '../harness/cluster.js';
 import { Lifetime } from '../harness/lifetime.js';
 import { fetchRaw } from '../harness/raw.js';
@@ -17,7 +17,6 @@ const places = [
 
 after(() => life.end());
 
-const newRoom = () => `room-${crypto.randomUUID().slice(0, 8)}`;
 const say = (room) => `/app/chat/rooms/${room}/say`;
 const history = (room) => `/app/chat/rooms/${room}/history`;
 

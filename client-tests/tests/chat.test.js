@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe } from 'node:test';
-import { connectToChat } from '../harness/chat-client.js';
+import { connectToChat, newRoom } from '../harness/chat-client.js';
 import { openChat } from '../harness/chat-page.js';
 import { pageTransports, startChromium } from '../harness/chromium-place.js';
 import { Lifetime } from '../harness/lifetime.js';
@@ -23,9 +23,6 @@ const PHONE = { width: 360, height: 740 };
 const MARKUP = '<img src=x onerror="document.title=1"><b>&amp;';
 const MANY = 10_000;
 const LONG_MS = 300_000;
-
-/** A room that no other test knows. */
-const newRoom = () => `room-${crypto.randomUUID().slice(0, 8)}`;
 
 async function person(test, name, options) {
   const page = test.add(await openChat(browser, server.url, options));

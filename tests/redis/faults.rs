@@ -207,7 +207,7 @@ async fn a_message_with_an_id_of_unknown_outcome_is_sent_again_safely() {
 async fn a_tail_that_a_replica_never_had_is_told_and_its_numbers_are_not_used_again() {
     let primary = Redis::start();
     let replica = primary.replica(&[]);
-    let proxy = Proxy::to(primary.port()).await;
+    let proxy = Proxy::to(primary.port());
     let trial = Trial::start([&proxy.url(), &proxy.url()]).await;
     trial.pause().await;
     blocking(|| {
@@ -248,7 +248,7 @@ async fn a_tail_that_a_replica_never_had_is_told_and_its_numbers_are_not_used_ag
 async fn a_subscription_that_went_dead_behind_a_healthy_connection_is_found() {
     let primary = Redis::start();
     let replica = primary.replica(&[]);
-    let proxy = Proxy::to(primary.port()).await;
+    let proxy = Proxy::to(primary.port());
     let trial = Trial::start([&proxy.url(), &proxy.url()]).await;
     trial.pause().await;
     blocking(|| {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 use crate::backend::{Answer, Backend};
-use crate::held::Held;
 use crate::program::Program;
+use crate::proxy::Proxy;
 use crate::server::{Redis, until};
 use crate::tls::{Certificates, behind_tls};
 
@@ -135,8 +135,8 @@ fn what_a_hook_answers_is_sent_once_though_its_node_is_killed_while_it_sends() {
     let redis = Redis::start();
     let hook = format!("/app/** {}", backend.url());
     let flags = [&FLAGS[..], &["--app-hooks", &hook, "--request-id-header", "x-request-id"]].concat();
-    let held = Held::before(redis.port());
-    let [killed, other] = [held.url(), redis.url()].map(|url| Program::start(&url, &flags));
+    let proxy = Proxy::to(redis.port());
+    let [killed, other] = [proxy.url(), redis.url()].map(|url| Program::start(&url, &flags));
     killed.wait_ready();
     other.wait_ready();
     let mut witnesses = ["/topic/done", "/queue/done"].map(|to| Client::subscribed(&other, to));
@@ -145,7 +145,7 @@ fn what_a_hook_answers_is_sent_once_though_its_node_is_killed_while_it_sends() {
         scope.spawn(|| killed.request("POST", "/ws/000/s/xhr_send", &[("x-request-id", "4")], SEND));
         // The first has come: the others are on their way, and their sender does not hear of all of them.
         assert_eq!(witnesses[1].body(), "0");
-        held.hold();
+        proxy.hold();
         killed.signal("KILL");
     });
     // The balancer sends it again.

@@ -10,7 +10,6 @@ mod faults;
 mod foreign;
 mod frozen;
 mod harness;
-mod held;
 mod hooks;
 mod ids;
 mod lists;

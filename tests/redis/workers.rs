@@ -16,9 +16,9 @@ use tempfile::TempDir;
 
 use crate::backend::{Answer, Backend};
 use crate::examples::block;
-use crate::held::Held;
 use crate::hooks::Client;
 use crate::program::Program;
+use crate::proxy::Proxy;
 use crate::server::{Redis, until};
 
 const LIST: &str = "sockhop:{orders}";
@@ -85,13 +85,13 @@ fn ids(events: &[Value]) -> BTreeSet<&str> {
 #[test]
 fn work_whose_node_is_killed_before_it_has_answered_is_in_its_list_once_and_in_order() {
     let redis = Redis::start();
-    let held = Held::before(redis.port());
-    let [killed, other] = [start(&redis, &held.url()), start(&redis, &redis.url())];
+    let proxy = Proxy::to(redis.port());
+    let [killed, other] = [start(&redis, &proxy.url()), start(&redis, &redis.url())];
     killed.wait_ready();
     other.wait_ready();
     connect(&killed);
     assert_eq!(send(&killed, "4", &["first"]), Some(204));
-    held.hold();
+    proxy.hold();
     thread::scope(|scope| {
         scope.spawn(|| assert_eq!(send(&killed, "5", &["second", "third", "fourth"]), None));
         until("the second is in the list", || redis.number(&["LLEN", LIST]) == 2);
@@ -108,15 +108,15 @@ fn work_whose_node_is_killed_before_it_has_answered_is_in_its_list_once_and_in_o
 #[test]
 fn work_of_a_websocket_whose_node_is_killed_is_kept_and_what_its_client_repeats_is_another_message() {
     let redis = Redis::start();
-    let held = Held::before(redis.port());
-    let [killed, other] = [start(&redis, &held.url()), start(&redis, &redis.url())];
+    let proxy = Proxy::to(redis.port());
+    let [killed, other] = [start(&redis, &proxy.url()), start(&redis, &redis.url())];
     killed.wait_ready();
     other.wait_ready();
     let order = "SEND\ndestination:/app/orders/new\norder:7\nreceipt:r\n\nbread\0";
     let mut client = Client::connected(&killed, "ann");
     client.say("SEND\ndestination:/app/orders/new\nreceipt:r\n\nfirst\0");
     assert!(client.hear().starts_with("RECEIPT"));
-    held.hold();
+    proxy.hold();
     client.say(order);
     until("it is in the list", || redis.number(&["LLEN", LIST]) == 2);
     killed.signal("KILL");
